@@ -1,0 +1,2 @@
+//! Tallycast, the program.
+fn main() {}
