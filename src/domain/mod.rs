@@ -1,7 +1,14 @@
 //! The rules and the vocabulary. Pure: no I/O, no clock, no async; time comes in as an argument.
 
 pub mod code;
+pub mod command;
+pub mod counters;
+pub mod group;
+pub mod member;
 pub mod name;
+pub mod record;
+pub mod replay;
+pub mod throttle;
 
 /// Milliseconds since the Unix epoch, as read by the shell that calls.
 pub type UnixMillis = u64;
