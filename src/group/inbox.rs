@@ -1,0 +1,120 @@
+//! What one shard says to another. Answers and orders keep their order; of a counter's values only the newest is kept, so
+//! that a shard that is busy for a while finds no pile of stale pushes.
+//!
+//! Both are taken in one grip: a push can therefore never overtake the answer that was written before it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use super::Command;
+use crate::domain::name::{CounterKey, GroupId};
+use crate::protocol::close::Close;
+use crate::store::{CommitError, LoadError, Loaded, Lsn};
+use crate::users::ConnId;
+
+/// A counter's newest value as a frame, with its version.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The key.
+    pub key: CounterKey,
+    /// The group's version of the write.
+    pub version: u64,
+    /// The frame that tells it.
+    pub frame: Bytes,
+    /// Whether the frame tells that the key is gone.
+    pub deleted: bool,
+}
+
+/// What a connection's place in a group becomes.
+#[derive(Debug)]
+pub enum Seating {
+    /// Nothing changes.
+    Same,
+    /// It gets pushes above this version. The number is the group's type in `GroupType::ALL`.
+    Sit(GroupId, u64, u8),
+    /// It gets no more.
+    Rise(GroupId),
+}
+
+/// One thing said to a shard.
+pub enum Letter {
+    /// For a group at home there.
+    Command(Command),
+    /// A connection of that shard no longer sits in a group at home here.
+    Detach(GroupId, ConnId),
+    /// For a connection there: bytes, whether they answer a request, and what becomes of its seat.
+    Tell(ConnId, Vec<u8>, bool, Seating),
+    /// A connection there is to be closed, after these bytes.
+    Close(ConnId, Bytes, Close),
+    /// A group ended: this is the last frame for its members there.
+    Dissolved(GroupId, Bytes),
+    /// The store has a group for an actor there.
+    Loaded(GroupId, Result<Loaded, LoadError>),
+    /// The oldest open commit of that shard is through.
+    Committed(Result<Lsn, CommitError>),
+}
+
+/// All that was said since the last look.
+#[derive(Default)]
+pub struct Mail {
+    /// In order.
+    pub letters: Vec<Letter>,
+    /// Newest values of each group; to be handed on after the letters.
+    pub news: HashMap<GroupId, SmallVec<[Update; 1]>>,
+}
+
+/// A shard's inbox.
+#[derive(Default)]
+pub struct Inbox {
+    mail: Mutex<Mail>,
+    bell: Notify,
+}
+
+impl Inbox {
+    /// Puts a letter in.
+    pub fn put(&self, letter: Letter) {
+        self.mail().letters.push(letter);
+        self.bell.notify_one();
+    }
+
+    /// Puts newest values in, over older ones of the same keys.
+    pub fn publish(&self, group: &GroupId, updates: &[Update]) {
+        let mut mail = self.mail();
+        if !mail.news.contains_key(group) {
+            mail.news.insert(group.clone(), SmallVec::new());
+        }
+        if let Some(news) = mail.news.get_mut(group) {
+            for update in updates {
+                match news.iter_mut().find(|old| old.key == update.key) {
+                    Some(old) => *old = update.clone(),
+                    None => news.push(update.clone()),
+                }
+            }
+        }
+        drop(mail);
+        self.bell.notify_one();
+    }
+
+    /// Takes everything; `spare` becomes the empty inbox.
+    pub fn take(&self, spare: &mut Mail) {
+        std::mem::swap(&mut *self.mail(), spare);
+    }
+
+    /// Rings without a letter: the shard has work of its own.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits until somebody has rung.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,107 @@
+//! Live groups: one actor per group at its home shard, and the fan-out of its pushes on every shard with members.
+//!
+//! A shard is one thread with one single-threaded runtime; inside it nothing needs a lock. A group is a value, not a task:
+//! it costs nothing while nobody asks. Nothing here waits: the store calls back, and shards write to each other's inboxes.
+
+pub mod actor;
+pub mod inbox;
+pub mod node;
+pub mod outbox;
+pub mod room;
+pub mod shard;
+mod steps;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::code::Refusal;
+use crate::domain::command::Write;
+use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
+use crate::domain::throttle::Window;
+use crate::protocol::answer::Data;
+use crate::protocol::request::{Id, NewGroup};
+use crate::users::{ConnId, User};
+
+/// What can be asked of a group.
+#[derive(Debug)]
+pub enum Ask {
+    /// Change counters.
+    Write(Write, Option<OpId>),
+    /// Read counters; no key named means all.
+    Read(Vec<CounterKey>),
+    /// Make the group.
+    Create(NewGroup),
+    /// End it.
+    Dissolve,
+    /// Become a member and sit down.
+    Join,
+    /// Leave.
+    Quit,
+    /// Make others members.
+    Add(Vec<UserId>),
+    /// Take membership away from others.
+    Remove(Vec<UserId>),
+    /// How many users are there now.
+    Online,
+    /// Sit down where the user is a member already; nobody is told if he is not.
+    Attach,
+}
+
+/// Where an answer goes.
+pub enum Door {
+    /// To a request on a socket.
+    Socket(ConnId, Id),
+    /// To a function; it must not wait.
+    Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
+    /// To nobody.
+    Nobody(ConnId),
+}
+
+impl Door {
+    /// The connection that asks, if one does.
+    pub fn connection(&self) -> Option<ConnId> {
+        match self {
+            Door::Socket(connection, _) | Door::Nobody(connection) => Some(*connection),
+            Door::Call(connection, _) => *connection,
+        }
+    }
+}
+
+/// One command on its way to its group.
+pub struct Command {
+    /// The group.
+    pub group: GroupId,
+    /// What is asked of it.
+    pub ask: Ask,
+    /// Who asks.
+    pub user: Arc<User>,
+    /// Where the answer goes.
+    pub door: Door,
+    /// Whether the user's throttle counts the call: not for app admins over REST.
+    pub throttled: bool,
+}
+
+/// The limits of groups; 0 = no limit.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// set + increase + decrease of one user.
+    pub writes: Window,
+    /// get of one user.
+    pub reads: Window,
+    /// How long answers are kept for a repeat, at least, in milliseconds.
+    pub replay_millis: u64,
+    /// How many such answers this node keeps.
+    pub replay_answers_max: usize,
+    /// Keys of one group.
+    pub keys_max: usize,
+    /// Members of one group that keeps its members.
+    pub members_max: usize,
+    /// Groups on one connection.
+    pub groups_per_connection_max: usize,
+    /// An unused group leaves memory after this time.
+    pub idle_after: Duration,
+    /// Least time between two passes over the members of a room, by `GroupType::ALL`'s order.
+    pub push_min_interval: [Duration; 4],
+    /// Pushes of this node in a second.
+    pub push_frames_per_second: u64,
+}

@@ -1,0 +1,251 @@
+//! The way out of one shard: every byte that leaves a connection passes here, whole frames at a time.
+//!
+//! Dense tables by place. A push to a connection with nothing pending is one look at a flag and one `send`. A connection
+//! whose pipe is full keeps the rest of a frame and nothing else: what it missed is fetched from its rooms when it drains.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use super::room::Room;
+use crate::protocol::close::Close;
+use crate::users::ConnId;
+
+/// What a connection's own task must know.
+#[derive(Debug, Default)]
+pub struct Bell {
+    /// The pipe is full: drain when it is writable.
+    pub blocked: Cell<bool>,
+    /// Somebody wants the connection closed.
+    pub closing: RefCell<Option<Close>>,
+    /// Requests told and not answered yet.
+    pub in_flight: Cell<usize>,
+    /// Of these, requests to join.
+    pub joining: Cell<usize>,
+    rang: Notify,
+}
+
+impl Bell {
+    /// Wakes the connection's task.
+    pub fn ring(&self) {
+        self.rang.notify_one();
+    }
+
+    /// Waits for a ring.
+    pub async fn rung(&self) {
+        self.rang.notified().await;
+    }
+}
+
+/// A connection's seat in a room of its shard.
+pub struct Place {
+    /// The room.
+    pub room: Rc<RefCell<Room>>,
+    /// The index there.
+    pub at: usize,
+}
+
+struct Outbox {
+    bell: Rc<Bell>,
+    pending: Vec<u8>,
+    blocked_since: Option<Instant>,
+    pong_pending: bool,
+    places: SmallVec<[Place; 1]>,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is on its way.
+    Sent,
+    /// The pipe is full: the connection stays behind until it drains.
+    Behind,
+}
+
+/// Bytes that a connection may owe before its requests are left unread.
+pub const PENDING_BYTES_MAX: usize = 64 * 1024;
+
+/// All connections' ways out.
+#[derive(Default)]
+pub struct Outboxes {
+    sockets: Vec<Option<TcpStream>>,
+    /// Anything but empty and open: such a connection is no matter for the short way.
+    busy: Vec<bool>,
+    boxes: Vec<Option<Outbox>>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    unflushed: Vec<u32>,
+    /// Bytes taken by the kernel.
+    pub bytes_sent: u64,
+}
+
+impl Outboxes {
+    /// Takes a non-blocking socket in.
+    pub fn open(&mut self, shard: u16, socket: TcpStream) -> (ConnId, Rc<Bell>) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.sockets.push(None);
+            self.busy.push(true);
+            self.boxes.push(None);
+            self.generations.push(0);
+            (self.sockets.len() - 1) as u32
+        });
+        let bell = Rc::new(Bell::default());
+        let at = slot as usize;
+        self.sockets[at] = Some(socket);
+        self.busy[at] = false;
+        self.boxes[at] =
+            Some(Outbox { bell: bell.clone(), pending: Vec::new(), blocked_since: None, pong_pending: false, places: SmallVec::new() });
+        (ConnId { shard, slot, generation: self.generations[at] }, bell)
+    }
+
+    /// Forgets a connection; it must have left its rooms. Dropping the socket closes it.
+    pub fn close(&mut self, slot: u32) -> Option<TcpStream> {
+        let at = slot as usize;
+        debug_assert!(self.boxes[at].as_ref().is_none_or(|b| b.places.is_empty()), "a seat outlives its socket");
+        self.boxes[at] = None;
+        self.busy[at] = true;
+        self.generations[at] = self.generations[at].wrapping_add(1);
+        self.free.push(slot);
+        self.sockets[at].take()
+    }
+
+    /// The socket of a connection, to read from.
+    pub fn socket(&self, slot: u32) -> Option<&TcpStream> {
+        self.sockets[slot as usize].as_ref()
+    }
+
+    /// The bell of a connection that is still there.
+    pub fn bell(&self, id: ConnId) -> Option<&Rc<Bell>> {
+        let at = id.slot as usize;
+        let alive = self.generations.get(at) == Some(&id.generation);
+        self.boxes.get(at)?.as_ref().filter(|_| alive).map(|b| &b.bell)
+    }
+
+    /// Seats of a connection.
+    pub fn places(&mut self, slot: u32) -> Option<&mut SmallVec<[Place; 1]>> {
+        self.boxes.get_mut(slot as usize)?.as_mut().map(|b| &mut b.places)
+    }
+
+    /// Adds whole frames; they leave at the end of the shard's turn, in one `send` with whatever else comes.
+    pub fn say(&mut self, slot: u32, frames: &[u8]) {
+        let at = slot as usize;
+        let Some(outbox) = &mut self.boxes[at] else { return };
+        outbox.pending.extend_from_slice(frames);
+        if !self.busy[at] {
+            self.busy[at] = true;
+            self.unflushed.push(slot);
+        }
+    }
+
+    /// Adds a pong. Only the newest ping needs an answer (RFC 6455, 5.5.3), so a full pipe holds one at most.
+    pub fn say_pong(&mut self, slot: u32, frame: &[u8]) {
+        let Some(outbox) = &mut self.boxes[slot as usize] else { return };
+        if outbox.blocked_since.is_none() || !std::mem::replace(&mut outbox.pong_pending, true) {
+            self.say(slot, frame);
+        }
+    }
+
+    /// Sends a push the shortest way there is.
+    pub fn push(&mut self, slot: u32, frame: &[u8], now: Instant) -> Pushed {
+        let at = slot as usize;
+        if self.busy[at] {
+            let Some(outbox) = &mut self.boxes[at] else { return Pushed::Sent };
+            if outbox.blocked_since.is_some() {
+                return Pushed::Behind;
+            }
+            outbox.pending.extend_from_slice(frame);
+            return Pushed::Sent;
+        }
+        let Some(mut socket) = self.sockets[at].as_ref() else { return Pushed::Sent };
+        match socket.write(frame) {
+            Ok(n) => {
+                self.bytes_sent += n as u64;
+                if n < frame.len() {
+                    if let Some(outbox) = &mut self.boxes[at] {
+                        outbox.pending.extend_from_slice(&frame[n..]);
+                    }
+                    self.block(slot, now);
+                }
+                Pushed::Sent
+            }
+            Err(e) if is_full(&e) => {
+                self.block(slot, now);
+                Pushed::Behind
+            }
+            // The connection's own task reads the error from the same socket and leaves.
+            Err(_) => Pushed::Sent,
+        }
+    }
+
+    /// Sends what was said in this turn.
+    pub fn flush(&mut self, now: Instant) {
+        let mut slots = std::mem::take(&mut self.unflushed);
+        for slot in slots.drain(..) {
+            if self.boxes[slot as usize].as_ref().is_some_and(|b| b.blocked_since.is_none()) {
+                self.drain(slot, now);
+            }
+        }
+        self.unflushed = slots;
+    }
+
+    /// Sends as much as the pipe takes. True when nothing is left: then the connection may catch up in its rooms.
+    pub fn drain(&mut self, slot: u32, now: Instant) -> bool {
+        let at = slot as usize;
+        let (Some(outbox), Some(mut socket)) = (&mut self.boxes[at], self.sockets[at].as_ref()) else { return false };
+        let mut sent = 0;
+        let full = loop {
+            if sent == outbox.pending.len() {
+                break false;
+            }
+            match socket.write(&outbox.pending[sent..]) {
+                Ok(n) => sent += n,
+                Err(e) if is_full(&e) => break true,
+                Err(_) => sent = outbox.pending.len(),
+            }
+        };
+        self.bytes_sent += sent as u64;
+        if full {
+            outbox.pending.drain(..sent);
+            if sent > 0 {
+                outbox.blocked_since = None;
+            }
+            self.block(slot, now);
+            return false;
+        }
+        outbox.pending = Vec::new();
+        (outbox.blocked_since, outbox.pong_pending) = (None, false);
+        outbox.bell.blocked.set(false);
+        self.busy[at] = false;
+        true
+    }
+
+    /// Whether a connection owes so much that its requests should wait.
+    pub fn is_overfull(&self, slot: u32) -> bool {
+        self.boxes[slot as usize].as_ref().is_some_and(|b| b.pending.len() > PENDING_BYTES_MAX)
+    }
+
+    /// Since when a connection's pipe has taken nothing.
+    pub fn blocked_since(&self, slot: u32) -> Option<Instant> {
+        self.boxes[slot as usize].as_ref().and_then(|b| b.blocked_since)
+    }
+
+    fn block(&mut self, slot: u32, now: Instant) {
+        let at = slot as usize;
+        self.busy[at] = true;
+        if let Some(outbox) = &mut self.boxes[at] {
+            outbox.blocked_since.get_or_insert(now);
+            if !outbox.bell.blocked.replace(true) {
+                outbox.bell.ring();
+            }
+        }
+    }
+}
+
+fn is_full(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::WouldBlock
+}

@@ -1,0 +1,185 @@
+//! One shard's share of a group's members, and the rolling cursor that brings them the newest values.
+//!
+//! A push wakes no member's task: the cursor walks a dense list of seats and sends shared bytes itself. A seat knows up to
+//! which version it is current; that is all the memory a member who is behind costs. The cursor never queues: whoever it
+//! reaches gets the newest value of each key he has not seen.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::inbox::Update;
+use super::outbox::{Outboxes, Pushed};
+use crate::domain::name::GroupId;
+
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    slot: u32,
+    seen: u64,
+}
+
+/// Deleted keys whose notice is kept for members who are behind; above it, those members are closed.
+const TOMBS_MAX: usize = 256;
+
+/// The members of one group on one shard.
+pub struct Room {
+    /// The group.
+    pub group: GroupId,
+    /// Least time between the starts of two passes.
+    pub min_interval: Duration,
+    seats: Vec<Seat>,
+    /// The newest frame of each key.
+    updates: SmallVec<[Update; 1]>,
+    version: u64,
+    cursor: usize,
+    /// Seats to look at until everybody has the newest value.
+    left: usize,
+    /// Seats to look at until the cursor has come round once, and when that round began: only a new round has to wait.
+    round: usize,
+    round_began: Option<Instant>,
+    /// Frames for a seat current up to the version named.
+    joined: Option<(u64, Bytes)>,
+    /// Whether the shard has it in its list of rooms with work.
+    pub queued: bool,
+}
+
+impl Room {
+    /// A room without members.
+    pub fn new(group: GroupId, min_interval: Duration) -> Self {
+        let updates = SmallVec::new();
+        Self { group, min_interval, seats: Vec::new(), updates, version: 0, cursor: 0, left: 0, round: 0, round_began: None, joined: None, queued: false }
+    }
+
+    /// How many connections sit here.
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether nobody sits here.
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    /// Seats a connection that knows everything up to a version; its index comes back.
+    pub fn sit(&mut self, slot: u32, seen: u64) -> usize {
+        self.seats.push(Seat { slot, seen });
+        if seen < self.version {
+            self.left = self.seats.len();
+        }
+        self.seats.len() - 1
+    }
+
+    /// Takes a seat away. The connection that was moved to its index comes back.
+    pub fn rise(&mut self, at: usize) -> Option<u32> {
+        self.seats.swap_remove(at);
+        self.round = self.round.min(self.seats.len());
+        if self.left > 0 {
+            // Whoever was moved may have been moved to a place that the cursor has passed: look at all once more.
+            self.left = self.seats.len();
+        }
+        self.seats.get(at).map(|seat| seat.slot)
+    }
+
+    /// The connections that sit here.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        self.seats.iter().map(|seat| seat.slot)
+    }
+
+    /// Takes newer values in. Says how many pushes of older values will never be sent.
+    pub fn publish(&mut self, updates: &[Update]) -> u64 {
+        let mut conflated = 0;
+        for update in updates {
+            self.version = self.version.max(update.version);
+            match self.updates.iter_mut().find(|old| old.key == update.key) {
+                Some(old) => {
+                    conflated += self.left as u64;
+                    *old = update.clone();
+                }
+                None => self.updates.push(update.clone()),
+            }
+        }
+        self.joined = None;
+        self.left = self.seats.len();
+        conflated
+    }
+
+    /// When the cursor may go on, if there is anything to do.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        match self.round_began {
+            _ if self.left == 0 => None,
+            Some(began) if self.round == 0 => Some((began + self.min_interval).max(now)),
+            _ => Some(now),
+        }
+    }
+
+    /// Looks at up to `seats_max` seats and sends what they lack. Returns pushes sent.
+    pub fn step(&mut self, outboxes: &mut Outboxes, seats_max: usize, now: Instant) -> u64 {
+        if self.round == 0 {
+            (self.round, self.round_began) = (self.seats.len(), Some(now));
+        }
+        let mut sent = 0;
+        for _ in 0..seats_max.min(self.left).min(self.round) {
+            if self.cursor >= self.seats.len() {
+                self.cursor = 0;
+            }
+            sent += self.serve(self.cursor, outboxes, now);
+            self.cursor += 1;
+            self.left -= 1;
+            self.round -= 1;
+        }
+        if self.left == 0 && self.updates.len() > self.updates.iter().filter(|u| !u.deleted).count() {
+            self.bury();
+        }
+        sent
+    }
+
+    /// Sends what one seat lacks, if its pipe takes it.
+    pub fn serve(&mut self, at: usize, outboxes: &mut Outboxes, now: Instant) -> u64 {
+        let seat = self.seats[at];
+        if seat.seen >= self.version {
+            return 0;
+        }
+        let frames = self.frames_since(seat.seen);
+        if frames.is_empty() || outboxes.push(seat.slot, &frames, now) == Pushed::Sent {
+            self.seats[at].seen = self.version;
+            return u64::from(!frames.is_empty());
+        }
+        0
+    }
+
+    /// Members who hold up the notice of too many deletions.
+    pub fn too_far_behind(&self) -> Vec<u32> {
+        if self.updates.len() <= TOMBS_MAX {
+            return Vec::new();
+        }
+        self.seats.iter().filter(|seat| seat.seen < self.version).map(|seat| seat.slot).collect()
+    }
+
+    fn frames_since(&mut self, seen: u64) -> Bytes {
+        if let Some((since, frames)) = &self.joined
+            && *since == seen
+        {
+            return frames.clone();
+        }
+        let mut newer = self.updates.iter().filter(|update| update.version > seen);
+        let frames = match (newer.next(), newer.next()) {
+            (None, _) => Bytes::new(),
+            (Some(one), None) => one.frame.clone(),
+            (Some(one), Some(two)) => {
+                let mut all = BytesMut::from(&one.frame[..]);
+                all.extend_from_slice(&two.frame);
+                newer.for_each(|update| all.extend_from_slice(&update.frame));
+                all.freeze()
+            }
+        };
+        self.joined = Some((seen, frames.clone()));
+        frames
+    }
+
+    /// Drops notices of deletion that everybody has.
+    fn bury(&mut self) {
+        let seen_by_all = self.seats.iter().map(|seat| seat.seen).min().unwrap_or(self.version);
+        self.updates.retain(|update| !update.deleted || update.version > seen_by_all);
+    }
+}

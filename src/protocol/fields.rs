@@ -1,0 +1,171 @@
+//! A frame's fields, each still as it was written: read in one pass, understood only when a command asks for it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::code::{Code, Refusal};
+use crate::domain::command::Items;
+use crate::domain::name::{BadName, CounterKey, GroupId, UserId};
+
+macro_rules! fields {
+    ($($field:ident = $wire:literal),* $(,)?) => {
+        /// The fields of all commands, where present.
+        #[derive(Debug, Default)]
+        pub struct Fields<'a> {
+            $(#[doc = concat!("`", $wire, "`")] pub $field: Option<&'a RawValue>,)*
+            /// The first known field that was given twice.
+            pub twice: Option<&'static str>,
+        }
+
+        impl<'a> Fields<'a> {
+            fn place(&mut self, name: &str) -> Option<(&mut Option<&'a RawValue>, &'static str)> {
+                match name {
+                    $($wire => Some((&mut self.$field, $wire)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+fields! {
+    id = "id", cmd = "cmd", group_id = "groupID", key = "key", value = "value", op_id = "opID", counters = "counters",
+    key_list = "keyList", user_id = "userID", user_sig = "userSig", user_id_list = "userIDList", kind = "type", name = "name",
+    join_option = "joinOption",
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfFrame;
+        impl<'de> Visitor<'de> for OfFrame {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    match fields.place(&name) {
+                        None => drop(map.next_value::<IgnoredAny>()?),
+                        Some((place, wire)) => {
+                            let value = map.next_value()?;
+                            if place.replace(value).is_some() && fields.twice.is_none() {
+                                fields.twice = Some(wire);
+                            }
+                        }
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(OfFrame)
+    }
+}
+
+/// A key or a string that borrows where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn wrong(field: &str, rule: &str) -> Refusal {
+    Refusal::new(Code::InvalidParameter, format!("{field} {rule}"))
+}
+
+/// What a name's rule says, as a refusal.
+pub fn bad_name(code: Code) -> impl Fn(BadName) -> Refusal {
+    move |BadName(rule)| Refusal::new(code, rule)
+}
+
+/// The value of an optional field; null counts as absent.
+pub fn optional<'a>(raw: Option<&'a RawValue>) -> Option<&'a RawValue> {
+    raw.filter(|raw| raw.get() != "null")
+}
+
+/// The text in a field. Errors: 10004 where it is absent or no string.
+pub fn text<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, Refusal> {
+    match optional(raw) {
+        None => Err(wrong(field, "is missing")),
+        Some(raw) => as_text(raw).ok_or_else(|| wrong(field, "must be a string")),
+    }
+}
+
+fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+/// A group's id. Errors: 10004 where it is absent or no string, 10015 where its form is wrong.
+pub fn group_id(raw: Option<&RawValue>) -> Result<GroupId, Refusal> {
+    GroupId::parse(&text("groupID", raw)?).map_err(bad_name(Code::BadGroupId))
+}
+
+/// An integer, as a JSON number or as a string of decimal digits with an optional minus sign. Errors: 10004.
+pub fn integer(field: &str, raw: Option<&RawValue>) -> Result<i64, Refusal> {
+    let raw = optional(raw).ok_or_else(|| wrong(field, "is missing"))?;
+    let quoted = as_text(raw);
+    let digits = quoted.as_deref().unwrap_or(raw.get());
+    let unsigned = digits.strip_prefix('-').unwrap_or(digits);
+    if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong(field, "must be an integer, or a string of decimal digits"));
+    }
+    digits.parse().map_err(|_| wrong(field, "does not fit in a signed 64-bit integer"))
+}
+
+/// An object of keys and integers, in the order given. Errors: 10004, also for a key given twice.
+pub fn items(field: &str, raw: Option<&RawValue>) -> Result<Items, Refusal> {
+    struct OfCounters<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+    impl<'de: 'a, 'a> Deserialize<'de> for OfCounters<'a> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Pairs;
+            impl<'de> Visitor<'de> for Pairs {
+                type Value = OfCounters<'de>;
+                fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                    f.write_str("an object")
+                }
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OfCounters<'de>, A::Error> {
+                    let mut pairs = Vec::new();
+                    while let Some((Name(key), value)) = map.next_entry()? {
+                        pairs.push((key, value));
+                    }
+                    Ok(OfCounters(pairs))
+                }
+            }
+            deserializer.deserialize_map(Pairs)
+        }
+    }
+    let raw = optional(raw).ok_or_else(|| wrong(field, "is missing"))?;
+    let OfCounters(pairs) = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be an object of keys and integers"))?;
+    let mut items = Items::with_capacity(pairs.len());
+    for (key, value) in pairs {
+        let named = format!("{field}.{key}");
+        let key = CounterKey::parse(&key).map_err(bad_name(Code::InvalidParameter))?;
+        if items.iter().any(|(k, _)| *k == key) {
+            return Err(wrong(&named, "is given twice"));
+        }
+        items.push((key, integer(&named, Some(value))?));
+    }
+    Ok(items)
+}
+
+/// A list of strings, each taken by `parse`; absent is `None`. Errors: 10004.
+pub fn list<T>(field: &str, raw: Option<&RawValue>, parse: impl Fn(&str) -> Result<T, BadName>) -> Result<Option<Vec<T>>, Refusal> {
+    let Some(raw) = optional(raw) else { return Ok(None) };
+    let texts: Vec<Name> = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be a list of strings"))?;
+    let names = texts.iter().map(|Name(text)| parse(text).map_err(bad_name(Code::InvalidParameter)));
+    names.collect::<Result<_, _>>().map(Some)
+}
+
+/// A list of 1 to `users_max` users. Errors: 10004.
+pub fn users(raw: Option<&RawValue>, users_max: usize) -> Result<Vec<UserId>, Refusal> {
+    let users = list("userIDList", raw, UserId::parse)?.ok_or_else(|| wrong("userIDList", "is missing"))?;
+    if users.is_empty() || (users_max > 0 && users.len() > users_max) {
+        return Err(wrong("userIDList", &format!("must name 1 to {users_max} users")));
+    }
+    Ok(users)
+}

@@ -1,0 +1,209 @@
+//! What a client says: a frame becomes a request, step by step, in the order in which faults are told.
+
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::fields::{self, Fields, bad_name};
+use crate::domain::code::{Code, Refusal};
+use crate::domain::command::{Mode, Write};
+use crate::domain::member::{GroupType, JoinOption};
+use crate::domain::name::{CounterKey, GroupId, GroupName, OpId, UserId};
+
+/// A request's id as it was written, JSON and all; `null` where there was none.
+pub type Id = SmallVec<[u8; 16]>;
+
+/// The id of an answer to a frame that had none.
+pub fn null_id() -> Id {
+    Id::from_slice(b"null")
+}
+
+macro_rules! commands {
+    ($($name:ident = $wire:literal),* $(,)?) => {
+        /// The commands of the socket.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Cmd { $(#[doc = concat!("`", $wire, "`")] $name),* }
+        impl Cmd {
+            /// All commands.
+            pub const ALL: &'static [Cmd] = &[$(Cmd::$name),*];
+            fn parse(text: &str) -> Option<Self> {
+                match text { $($wire => Some(Self::$name),)* _ => None }
+            }
+            /// The name on the wire.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $wire),* }
+            }
+        }
+    };
+}
+
+commands! {
+    Login = "login", Logout = "logout", CreateGroup = "createGroup", DismissGroup = "dismissGroup", JoinGroup = "joinGroup",
+    QuitGroup = "quitGroup", AddGroupMember = "addGroupMember", DeleteGroupMember = "deleteGroupMember",
+    SetGroupCounters = "setGroupCounters", IncreaseGroupCounter = "increaseGroupCounter",
+    DecreaseGroupCounter = "decreaseGroupCounter", GetGroupCounters = "getGroupCounters",
+    GetGroupOnlineMemberCount = "getGroupOnlineMemberCount", Ping = "ping",
+}
+
+/// A frame whose command is known; its other fields are not looked at yet.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// To be returned as it is.
+    pub id: Id,
+    /// What is asked.
+    pub cmd: Cmd,
+    fields: Fields<'a>,
+}
+
+/// What is asked, complete and checked as far as a frame alone can tell.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Who somebody says he is; the sig is not checked yet.
+    Login {
+        /// The name.
+        user: UserId,
+        /// The proof.
+        sig: String,
+    },
+    /// Stay, but as nobody.
+    Logout,
+    /// A new group.
+    CreateGroup(NewGroup),
+    /// The end of a group.
+    DismissGroup(GroupId),
+    /// Become a member and get pushes.
+    JoinGroup(GroupId),
+    /// Leave.
+    QuitGroup(GroupId),
+    /// Make others members.
+    AddGroupMember(GroupId, Vec<UserId>),
+    /// Take membership away from others.
+    DeleteGroupMember(GroupId, Vec<UserId>),
+    /// Change counters.
+    Write(GroupId, Write, Option<OpId>),
+    /// Read counters.
+    Read(GroupId, Vec<CounterKey>),
+    /// How many are there.
+    OnlineCount(GroupId),
+    /// Nothing; for measuring and for proxies.
+    Ping,
+}
+
+/// A group that somebody wants to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroup {
+    /// Absent: the server makes an id.
+    pub id: Option<GroupId>,
+    /// Its type.
+    pub kind: GroupType,
+    /// Its display name.
+    pub name: GroupName,
+    /// Who may join by himself.
+    pub join_option: JoinOption,
+}
+
+impl<'a> Frame<'a> {
+    /// Reads a text frame. Errors, each with the id where one could be read: 60003, 10003, and 10004 for an id of a wrong
+    /// kind.
+    pub fn read(text: &'a str) -> Result<Self, (Id, Refusal)> {
+        let bad_json = |message| (null_id(), Refusal::new(Code::BadJson, message));
+        let fields: Fields = serde_json::from_str(text).map_err(|e| match e.classify() {
+            serde_json::error::Category::Data => bad_json("a frame must be one JSON object".into()),
+            _ => bad_json(format!("a frame must be one JSON object: {e}")),
+        })?;
+        let id = match id(fields.id) {
+            Ok(id) if fields.twice != Some("id") => id,
+            _ => return Err((null_id(), Refusal::new(Code::InvalidParameter, "id must be one number or string"))),
+        };
+        match fields::optional(fields.cmd) {
+            None => Err((id, Refusal::new(Code::BadJson, "cmd is missing"))),
+            Some(_) if fields.twice == Some("cmd") => Err((id, Refusal::new(Code::InvalidParameter, "cmd is given twice"))),
+            Some(cmd) => match fields::text("cmd", Some(cmd)).ok().and_then(|cmd| Cmd::parse(&cmd)) {
+                None => Err((id, Refusal::new(Code::UnknownCommand, "cmd names no command"))),
+                Some(cmd) => Ok(Self { id, cmd, fields }),
+            },
+        }
+    }
+
+    /// Looks at the command's own fields. Errors: 10004 naming the field, 10015 for a group's id of a wrong form.
+    pub fn body(&self, users_max: usize) -> Result<Body, Refusal> {
+        let f = &self.fields;
+        if let Some(field) = f.twice {
+            return Err(Refusal::new(Code::InvalidParameter, format!("{field} is given twice")));
+        }
+        Ok(match self.cmd {
+            Cmd::Ping => Body::Ping,
+            Cmd::Logout => Body::Logout,
+            Cmd::Login => Body::Login {
+                user: UserId::parse(&fields::text("userID", f.user_id)?).map_err(bad_name(Code::InvalidParameter))?,
+                sig: fields::text("userSig", f.user_sig)?.into_owned(),
+            },
+            Cmd::CreateGroup => Body::CreateGroup(new_group(f)?),
+            Cmd::DismissGroup => Body::DismissGroup(fields::group_id(f.group_id)?),
+            Cmd::JoinGroup => Body::JoinGroup(fields::group_id(f.group_id)?),
+            Cmd::QuitGroup => Body::QuitGroup(fields::group_id(f.group_id)?),
+            Cmd::AddGroupMember => Body::AddGroupMember(fields::group_id(f.group_id)?, fields::users(f.user_id_list, users_max)?),
+            Cmd::DeleteGroupMember => Body::DeleteGroupMember(fields::group_id(f.group_id)?, fields::users(f.user_id_list, users_max)?),
+            Cmd::SetGroupCounters => {
+                let group = fields::group_id(f.group_id)?;
+                Body::Write(group, Write::Change(Mode::Set, fields::items("counters", f.counters)?), op_id(f.op_id)?)
+            }
+            Cmd::IncreaseGroupCounter => one(f, Mode::Increase)?,
+            Cmd::DecreaseGroupCounter => one(f, Mode::Decrease)?,
+            Cmd::GetGroupCounters => {
+                let keys = fields::list("keyList", f.key_list, CounterKey::parse)?.unwrap_or_default();
+                Body::Read(fields::group_id(f.group_id)?, keys)
+            }
+            Cmd::GetGroupOnlineMemberCount => Body::OnlineCount(fields::group_id(f.group_id)?),
+        })
+    }
+}
+
+fn id(raw: Option<&RawValue>) -> Result<Id, ()> {
+    match raw.map(RawValue::get) {
+        None | Some("null") => Ok(null_id()),
+        Some(text) if text.starts_with(['"', '-']) || text.starts_with(|c: char| c.is_ascii_digit()) => Ok(Id::from_slice(text.as_bytes())),
+        Some(_) => Err(()),
+    }
+}
+
+fn one(f: &Fields<'_>, mode: Mode) -> Result<Body, Refusal> {
+    let group = fields::group_id(f.group_id)?;
+    let key = CounterKey::parse(&fields::text("key", f.key)?).map_err(bad_name(Code::InvalidParameter))?;
+    Ok(Body::Write(group, Write::one(mode, key, fields::integer("value", f.value)?), op_id(f.op_id)?))
+}
+
+fn op_id(raw: Option<&RawValue>) -> Result<Option<OpId>, Refusal> {
+    match fields::optional(raw) {
+        None => Ok(None),
+        raw => OpId::parse(&fields::text("opID", raw)?).map(Some).map_err(bad_name(Code::InvalidParameter)),
+    }
+}
+
+fn new_group(f: &Fields<'_>) -> Result<NewGroup, Refusal> {
+    let kind = fields::text("type", f.kind)?;
+    let kind = match GroupType::parse(&kind) {
+        Some(kind) => kind,
+        None if kind == "Community" => return Err(Refusal::new(Code::NotPermitted, "Community groups are not supported: they have no counters")),
+        None => return Err(Refusal::new(Code::InvalidParameter, "type must be Private, Public, ChatRoom or AVChatRoom")),
+    };
+    let name = GroupName::parse(&fields::text("name", f.name)?).map_err(bad_name(Code::InvalidParameter))?;
+    let id = match fields::optional(f.group_id) {
+        None => None,
+        raw => Some(GroupId::custom(&fields::text("groupID", raw)?).map_err(bad_name(Code::BadGroupId))?),
+    };
+    let asked = match fields::optional(f.join_option) {
+        None => None,
+        raw => {
+            let asked = JoinOption::parse(&fields::text("joinOption", raw)?);
+            let rule = "joinOption must be FreeAccess, NeedPermission or DisableApply";
+            Some(asked.ok_or_else(|| Refusal::new(Code::InvalidParameter, rule))?)
+        }
+    };
+    // Only a Public group has a choice; the vendor fixes the others the same way.
+    let join_option = match kind {
+        GroupType::Public => asked.unwrap_or(JoinOption::NeedPermission),
+        GroupType::Private => JoinOption::DisableApply,
+        GroupType::ChatRoom | GroupType::AvChatRoom => JoinOption::FreeAccess,
+    };
+    Ok(NewGroup { id, kind, name, join_option })
+}
