@@ -4,3 +4,4 @@
 //! `domain` · `protocol`, `auth` · `store` · `users`, `group` · `gateway`, `rest` · `server` · `cli`.
 
 pub mod domain;
+pub mod store;
