@@ -1,7 +1,10 @@
 //! Tallycast: a self-hosted realtime gateway for group counters.
 //!
 //! The floors, lowest first; a module may use only floors below its own (`tests/architecture.rs` checks it):
-//! `domain` · `protocol`, `auth` · `store` · `users`, `group` · `gateway`, `rest` · `server` · `cli`.
+//! `domain` · `protocol`, `auth` · `store` · `users` · `group` · `gateway`, `rest` · `server` · `cli`.
 
 pub mod domain;
+pub mod group;
 pub mod protocol;
+pub mod store;
+pub mod users;

@@ -1,0 +1,70 @@
+//! Records on their way to the journal, encoded on the thread that made them.
+//!
+//! A batch also tells what its records change in who belongs where, so that nobody needs to decode it for that.
+
+use crate::domain::member::GroupType;
+use crate::domain::name::{GroupId, UserId};
+use crate::domain::record::{Effect, Record};
+
+/// A change in who belongs to which group, or in which groups there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A group began; whatever was there under its id is gone.
+    Began(GroupId, GroupType, Option<UserId>, Vec<UserId>),
+    /// A group is gone with all its members.
+    Ended(GroupId),
+    /// Users are members now.
+    Joined(GroupId, Vec<UserId>),
+    /// Users are neither members nor owners any more.
+    Left(GroupId, Vec<UserId>),
+}
+
+impl Turn {
+    /// What a record changes, where it changes anything of this kind.
+    pub(super) fn of(record: &Record) -> Option<Self> {
+        let group = || record.group.clone();
+        match record.effect.as_ref()? {
+            Effect::Created { profile, members } => {
+                let users = members.iter().map(|(user, _)| user.clone()).collect();
+                Some(Self::Began(group(), profile.kind, profile.owner.clone(), users))
+            }
+            Effect::Dissolved => Some(Self::Ended(group())),
+            Effect::Joined { members } => Some(Self::Joined(group(), members.iter().map(|(user, _)| user.clone()).collect())),
+            Effect::Left { users } => Some(Self::Left(group(), users.clone())),
+            Effect::Changed { .. } | Effect::Deleted { .. } => None,
+        }
+    }
+}
+
+/// Records to be committed together: all of them are kept, or none.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) turns: Vec<Turn>,
+    records: usize,
+}
+
+impl Batch {
+    /// Adds a record.
+    pub fn push(&mut self, record: &Record) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        let bytes = std::mem::take(&mut self.bytes);
+        // A record holds no sequence of unknown length and the vector grows as needed: the two causes of failure are absent.
+        self.bytes = postcard::to_extend(record, bytes).expect("a record of plain values can always be encoded");
+        let length = (self.bytes.len() - start - 4) as u32;
+        self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        self.turns.extend(Turn::of(record));
+        self.records += 1;
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records
+    }
+}
