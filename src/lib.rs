@@ -5,6 +5,7 @@
 
 pub mod domain;
 pub mod group;
+pub mod metrics;
 pub mod protocol;
 pub mod store;
 pub mod users;

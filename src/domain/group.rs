@@ -290,7 +290,7 @@ pub fn take_back(state: &mut Option<Box<Group>>, effect: &Effect, undo: Undo) {
                 group.counters.put_back(at, counter);
             }
         }
-        (Undo::Joined, Effect::Joined { members }) => members.iter().for_each(|(user, _)| drop(group.members.remove(user))),
+        (Undo::Joined, Effect::Joined { members }) => group.members.retain(|user, _| !members.iter().any(|(joined, _)| joined == user)),
         (Undo::Left(members, owner), _) => {
             group.members.extend(members);
             group.profile.owner = owner;

@@ -36,6 +36,16 @@ impl Bell {
         self.rang.notify_one();
     }
 
+    /// One of its requests is answered.
+    pub fn answered(&self) {
+        let left = self.in_flight.get().saturating_sub(1);
+        self.in_flight.set(left);
+        // Whoever waits for room waits until half of it is there, so that answers do not wake him one by one.
+        if left == IN_FLIGHT_MAX / 2 || left == 0 {
+            self.ring();
+        }
+    }
+
     /// Waits for a ring.
     pub async fn rung(&self) {
         self.rang.notified().await;
@@ -66,6 +76,9 @@ pub enum Pushed {
     /// The pipe is full: the connection stays behind until it drains.
     Behind,
 }
+
+/// Requests of one connection that may be under way; the next is read when there is room.
+pub const IN_FLIGHT_MAX: usize = 64;
 
 /// Bytes that a connection may owe before its requests are left unread.
 pub const PENDING_BYTES_MAX: usize = 64 * 1024;
@@ -124,6 +137,11 @@ impl Outboxes {
         let at = id.slot as usize;
         let alive = self.generations.get(at) == Some(&id.generation);
         self.boxes.get(at)?.as_ref().filter(|_| alive).map(|b| &b.bell)
+    }
+
+    /// The bell of whoever is at a place now.
+    pub fn bell_of(&self, slot: u32) -> Option<&Rc<Bell>> {
+        self.boxes.get(slot as usize)?.as_ref().map(|b| &b.bell)
     }
 
     /// Seats of a connection.

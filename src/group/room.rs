@@ -38,6 +38,7 @@ pub struct Room {
     /// Seats to look at until the cursor has come round once, and when that round began: only a new round has to wait.
     round: usize,
     round_began: Option<Instant>,
+    news_since: Option<Instant>,
     /// Frames for a seat current up to the version named.
     joined: Option<(u64, Bytes)>,
     /// Whether the shard has it in its list of rooms with work.
@@ -48,7 +49,20 @@ impl Room {
     /// A room without members.
     pub fn new(group: GroupId, min_interval: Duration) -> Self {
         let updates = SmallVec::new();
-        Self { group, min_interval, seats: Vec::new(), updates, version: 0, cursor: 0, left: 0, round: 0, round_began: None, joined: None, queued: false }
+        Self {
+            group,
+            min_interval,
+            seats: Vec::new(),
+            updates,
+            version: 0,
+            cursor: 0,
+            left: 0,
+            round: 0,
+            round_began: None,
+            news_since: None,
+            joined: None,
+            queued: false,
+        }
     }
 
     /// How many connections sit here.
@@ -87,7 +101,7 @@ impl Room {
     }
 
     /// Takes newer values in. Says how many pushes of older values will never be sent.
-    pub fn publish(&mut self, updates: &[Update]) -> u64 {
+    pub fn publish(&mut self, updates: &[Update], now: Instant) -> u64 {
         let mut conflated = 0;
         for update in updates {
             self.version = self.version.max(update.version);
@@ -101,7 +115,24 @@ impl Room {
         }
         self.joined = None;
         self.left = self.seats.len();
+        self.news_since.get_or_insert(now);
         conflated
+    }
+
+    /// Whether everybody whose pipe has room has the newest value.
+    pub fn is_calm(&self) -> bool {
+        self.left == 0
+    }
+
+    /// How long the newest values that were just brought to all have been here.
+    pub fn news_age(&mut self, now: Instant) -> Duration {
+        self.news_since.take().map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// Empties the room at once; the shard has told everybody.
+    pub fn clear(&mut self) {
+        self.seats.clear();
+        (self.left, self.round) = (0, 0);
     }
 
     /// When the cursor may go on, if there is anything to do.

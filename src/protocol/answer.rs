@@ -179,7 +179,9 @@ fn put_view(out: &mut Vec<u8>, view: &GroupView) {
     let profile = &view.profile;
     put(out, b"\"group\":{");
     put_group(out, &view.id);
-    for (name, value) in [(",\"type\":", profile.kind.name()), (",\"name\":", profile.name.as_str()), (",\"joinOption\":", profile.join_option.name())] {
+    for (name, value) in
+        [(",\"type\":", profile.kind.name()), (",\"name\":", profile.name.as_str()), (",\"joinOption\":", profile.join_option.name())]
+    {
         put(out, name.as_bytes());
         put_text(out, value);
     }

@@ -24,7 +24,6 @@ pub fn counter_updated(group: &GroupId, key: &CounterKey, value: Option<i64>, ve
     framed(&json)
 }
 
-
 /// Why somebody is thrown out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KickedOut {

@@ -183,7 +183,9 @@ fn new_group(f: &Fields<'_>) -> Result<NewGroup, Refusal> {
     let kind = fields::text("type", f.kind)?;
     let kind = match GroupType::parse(&kind) {
         Some(kind) => kind,
-        None if kind == "Community" => return Err(Refusal::new(Code::NotPermitted, "Community groups are not supported: they have no counters")),
+        None if kind == "Community" => {
+            return Err(Refusal::new(Code::NotPermitted, "Community groups are not supported: they have no counters"));
+        }
         None => return Err(Refusal::new(Code::InvalidParameter, "type must be Private, Public, ChatRoom or AVChatRoom")),
     };
     let name = GroupName::parse(&fields::text("name", f.name)?).map_err(bad_name(Code::InvalidParameter))?;

@@ -109,9 +109,9 @@ impl Users {
         self.by_name.entry(id.clone()).or_insert_with(|| self.make(id)).clone()
     }
 
-    /// The connections of a name, oldest first.
-    pub fn connections_of(&self, id: &UserId) -> Vec<ConnId> {
-        self.by_name.get(id).map(|user| user.connections()).unwrap_or_default()
+    /// The user of this name, where he is here.
+    pub fn find(&self, id: &UserId) -> Option<Arc<User>> {
+        self.by_name.get(id).map(|user| user.clone())
     }
 
     /// Forgets users of whom nothing counts any more. `windows` are those of writes and reads.
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(users.enter(&ann, connection(1)).1, vec![]);
         assert_eq!(users.enter(&ann, connection(2)).1, vec![]);
         assert_eq!(users.enter(&ann, connection(3)).1, vec![connection(1)]);
-        assert_eq!(users.connections_of(&ann), vec![connection(2), connection(3)]);
+        assert_eq!(users.find(&ann).unwrap().connections(), vec![connection(2), connection(3)]);
     }
 
     #[test]

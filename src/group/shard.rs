@@ -1,0 +1,434 @@
+//! One core's world: its actors, its rooms, its connections' ways out, and the turns in which it works.
+//!
+//! A turn reads the inbox, lets actors with mail take a batch each, hands all their records to the store in one go, moves
+//! the cursors of rooms with news, and sends what was said. Then everybody else on this core has his turn.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
+use super::inbox::{Letter, Mail, Seating, Update};
+use super::node::{Node, unix_millis};
+use super::outbox::{Outboxes, Place};
+use super::room::Room;
+use super::{Command, Door};
+use crate::domain::code::{Code, Refusal};
+use crate::domain::name::GroupId;
+use crate::metrics::ShardMetrics;
+use crate::protocol::close::Close;
+use crate::store::{Batch, CommitError, Lsn};
+use crate::users::ConnId;
+
+/// Seats that a cursor looks at before others have their turn.
+const SEATS_PER_STEP: usize = 256;
+/// Groups that one shard loads from the store at the same time.
+const LOADING_MAX: usize = 4096;
+/// Bytes of records above which a turn's records become more than one batch.
+const BATCH_RECORDS_MAX: usize = 4096;
+/// Actors looked at in one sweep.
+const SWEPT_AT_ONCE: usize = 1024;
+
+pub(super) type ActorRef = Rc<RefCell<Actor>>;
+pub(super) type RoomRef = Rc<RefCell<Room>>;
+
+/// One shard. Lives on one thread and never leaves it.
+pub struct Shard {
+    /// Its number.
+    pub index: u16,
+    /// What it shares with the others.
+    pub node: Arc<Node>,
+    /// Ways out of its connections.
+    pub outboxes: RefCell<Outboxes>,
+    pub(super) rooms: RefCell<HashMap<GroupId, RoomRef>>,
+    pub(super) actors: RefCell<HashMap<GroupId, ActorRef>>,
+    with_mail: RefCell<VecDeque<ActorRef>>,
+    with_news: RefCell<VecDeque<RoomRef>>,
+    open_commits: RefCell<VecDeque<(Instant, Vec<ActorRef>)>>,
+    sweeping: RefCell<VecDeque<GroupId>>,
+    loading: Cell<usize>,
+    frames_left: Cell<u64>,
+    frames_refilled: Cell<Instant>,
+    now: Cell<Instant>,
+}
+
+impl Shard {
+    /// A shard of a node, without anything in it.
+    pub fn new(index: u16, node: Arc<Node>) -> Rc<Self> {
+        let now = Instant::now();
+        Rc::new(Self {
+            index,
+            node,
+            outboxes: RefCell::default(),
+            rooms: RefCell::default(),
+            actors: RefCell::default(),
+            with_mail: RefCell::default(),
+            with_news: RefCell::default(),
+            open_commits: RefCell::default(),
+            sweeping: RefCell::default(),
+            loading: Cell::new(0),
+            frames_left: Cell::new(0),
+            frames_refilled: Cell::new(now),
+            now: Cell::new(now),
+        })
+    }
+
+    /// Works for ever, a turn at a time.
+    pub async fn run(self: Rc<Self>) {
+        let mut mail = Mail::default();
+        loop {
+            match self.turn(&mut mail) {
+                Some(due) if due <= self.now.get() => tokio::task::yield_now().await,
+                Some(due) => drop(tokio::time::timeout_at(due.into(), self.inbox().rung()).await),
+                None => self.inbox().rung().await,
+            }
+        }
+    }
+
+    /// The time, as of this turn.
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// This shard's cells.
+    pub fn metrics(&self) -> &ShardMetrics {
+        &self.node.metrics[self.index as usize]
+    }
+
+    /// Asks for a turn.
+    pub fn ring(&self) {
+        self.inbox().ring();
+    }
+
+    /// Tells a group something. Never waits.
+    pub fn tell(&self, command: Command) {
+        let home = self.node.home_of(&command.group);
+        if home == self.index as usize {
+            self.take_command(command);
+            self.ring();
+        } else {
+            self.node.inboxes[home].put(Letter::Command(command));
+        }
+    }
+
+    /// Sends what is left for a connection; if all of it went, brings it up to date in its rooms. False: still full.
+    pub fn drain(&self, slot: u32) -> bool {
+        let now = Instant::now();
+        if !self.outboxes.borrow_mut().drain(slot, now) {
+            return false;
+        }
+        let places: Vec<_> = match self.outboxes.borrow_mut().places(slot) {
+            Some(places) => places.iter().map(|place| (place.room.clone(), place.at)).collect(),
+            None => return true,
+        };
+        let mut sent = 0;
+        for (room, at) in places {
+            sent += room.borrow_mut().serve(at, &mut self.outboxes.borrow_mut(), now);
+        }
+        self.metrics().pushes_sent.add(sent);
+        true
+    }
+
+    /// Takes a connection out of all its rooms, here and at their homes.
+    pub fn leave_rooms(&self, id: ConnId) {
+        loop {
+            let place = self.outboxes.borrow_mut().places(id.slot).and_then(|places| places.pop());
+            let Some(place) = place else { return };
+            let group = place.room.borrow().group.clone();
+            self.vacate(place);
+            self.detach(group, id);
+        }
+    }
+
+    /// Everything this shard can do now. Comes back with the time at which it has more to do by itself.
+    fn turn(&self, mail: &mut Mail) -> Option<Instant> {
+        self.now.set(Instant::now());
+        self.inbox().take(mail);
+        for letter in mail.letters.drain(..) {
+            self.read(letter);
+        }
+        for (group, updates) in mail.news.drain() {
+            self.publish_here(&group, &updates, 0);
+        }
+        self.let_actors_work();
+        let due = self.move_cursors();
+        let mut outboxes = self.outboxes.borrow_mut();
+        outboxes.flush(self.now());
+        self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        due
+    }
+
+    fn read(&self, letter: Letter) {
+        match letter {
+            Letter::Command(command) => self.take_command(command),
+            Letter::Detach(group, connection) => {
+                if let Some(actor) = self.actors.borrow().get(&group) {
+                    actor.borrow_mut().unseat(connection);
+                }
+            }
+            Letter::Tell(connection, frame, answers, seating) => self.tell_connection(connection, &frame, answers, seating),
+            Letter::Close(connection, frame, close) => self.close_connection(connection, &frame, close),
+            Letter::Dissolved(group, frame) => self.empty_room(&group, &frame),
+            Letter::Loaded(group, loaded) => {
+                self.loading.set(self.loading.get() - 1);
+                let Some(actor) = self.actors.borrow().get(&group).cloned() else { return };
+                match loaded {
+                    Ok(loaded) => {
+                        actor.borrow_mut().load(loaded, &self.node.prints);
+                        self.node.replays.fetch_add(actor.borrow().replays_counted, Ordering::Relaxed);
+                        self.enqueue(&actor);
+                    }
+                    Err(e) => {
+                        tracing::error!(%group, "cannot load a group: {e}");
+                        self.forget(&group);
+                        let refusal = Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000);
+                        for command in std::mem::take(&mut actor.borrow_mut().mailbox) {
+                            self.refuse(command.door, refusal.clone());
+                        }
+                    }
+                }
+            }
+            Letter::Committed(result) => self.settle(result),
+        }
+    }
+
+    fn take_command(&self, command: Command) {
+        let known = self.actors.borrow().get(&command.group).cloned();
+        let actor = match known {
+            Some(actor) => actor,
+            None if self.loading.get() >= LOADING_MAX => {
+                let refusal = Refusal::new(Code::Overloaded, "too many groups are being loaded: try again later").after(1000);
+                return self.refuse(command.door, refusal);
+            }
+            None => self.wake(&command.group),
+        };
+        let mut guest = actor.borrow_mut();
+        if guest.mailbox.len() >= MAILBOX_MAX {
+            drop(guest);
+            let refusal = Refusal::new(Code::Overloaded, "too many commands wait for this group: try again later").after(1000);
+            return self.refuse(command.door, refusal);
+        }
+        guest.last_used = Some(self.now());
+        guest.mailbox.push_back(command);
+        drop(guest);
+        self.enqueue(&actor);
+    }
+
+    /// Makes an actor and asks the store for its group.
+    fn wake(&self, group: &GroupId) -> ActorRef {
+        let actor = Rc::new(RefCell::new(Actor::new(group.clone(), self.node.inboxes.len())));
+        self.actors.borrow_mut().insert(group.clone(), actor.clone());
+        self.sweeping.borrow_mut().push_back(group.clone());
+        self.loading.set(self.loading.get() + 1);
+        self.metrics().groups.fetch_add(1, Ordering::Relaxed);
+        let (node, index, name) = (self.node.clone(), self.index as usize, group.clone());
+        self.node.store.load(group.clone(), Box::new(move |loaded| node.inboxes[index].put(Letter::Loaded(name, loaded))));
+        actor
+    }
+
+    /// Puts an actor with mail into the list of those who may work, once.
+    fn enqueue(&self, actor: &ActorRef) {
+        let mut guest = actor.borrow_mut();
+        if guest.phase == Phase::Ready && !guest.mailbox.is_empty() && !guest.queued {
+            guest.queued = true;
+            self.with_mail.borrow_mut().push_back(actor.clone());
+        }
+    }
+
+    fn let_actors_work(&self) {
+        let (mut batch, mut open) = (Batch::default(), Vec::new());
+        loop {
+            let Some(actor) = self.with_mail.borrow_mut().pop_front() else { break };
+            let at = self.moment();
+            let mut guest = actor.borrow_mut();
+            guest.queued = false;
+            let steps = guest.take_batch(at, |record| batch.push(record));
+            self.perform(&mut guest, steps);
+            let committing = guest.phase == Phase::Committing;
+            drop(guest);
+            if committing {
+                open.push(actor);
+            } else {
+                self.enqueue(&actor);
+            }
+            if batch.len() >= BATCH_RECORDS_MAX {
+                self.commit(std::mem::take(&mut batch), std::mem::take(&mut open));
+            }
+        }
+        if !batch.is_empty() {
+            self.commit(batch, open);
+        }
+    }
+
+    fn commit(&self, batch: Batch, actors: Vec<ActorRef>) {
+        self.open_commits.borrow_mut().push_back((Instant::now(), actors));
+        let (node, index) = (self.node.clone(), self.index as usize);
+        self.node.store.commit(batch, Box::new(move |result| node.inboxes[index].put(Letter::Committed(result))));
+    }
+
+    /// The oldest open commit is through: its answers, then its pushes.
+    fn settle(&self, result: Result<Lsn, CommitError>) {
+        let Some((began, actors)) = self.open_commits.borrow_mut().pop_front() else { return };
+        self.metrics().commit.record(began.elapsed());
+        for actor in actors {
+            let mut guest = actor.borrow_mut();
+            match &result {
+                Ok(lsn) => {
+                    guest.last_lsn = *lsn;
+                    let remembered = guest.replays.len();
+                    let (steps, changes, writes) = guest.committed();
+                    self.node.replays.fetch_add(remembered - guest.replays_counted, Ordering::Relaxed);
+                    guest.replays_counted = remembered;
+                    self.perform(&mut guest, steps);
+                    self.publish(&guest, &changes, writes);
+                }
+                Err(e) => {
+                    let refusal = Refusal::new(Code::Internal, format!("{e}: send it again with the same opID")).after(1000);
+                    let steps = guest.failed(&refusal);
+                    self.perform(&mut guest, steps);
+                }
+            }
+            drop(guest);
+            self.enqueue(&actor);
+        }
+    }
+
+    fn moment(&self) -> Moment<'_> {
+        Moment {
+            millis: self.node.millis(self.now()),
+            unix: unix_millis(),
+            limits: &self.node.limits,
+            prints: &self.node.prints,
+            generation: self.node.store.generation(),
+            replays_left: self.node.has_room_for_replays(),
+            random: fastrand::u32(..),
+        }
+    }
+
+    /// Gives newer values to the members on this shard; `conflated` of them are told no more.
+    pub(super) fn publish_here(&self, group: &GroupId, updates: &[Update], conflated: u64) {
+        let Some(room) = self.rooms.borrow().get(group).cloned() else { return };
+        let mut guest = room.borrow_mut();
+        let conflated = conflated * guest.len() as u64 + guest.publish(updates, self.now());
+        self.metrics().pushes_conflated.add(conflated);
+        for slot in guest.too_far_behind() {
+            if let Some(bell) = self.outboxes.borrow().bell_of(slot) {
+                bell.closing.borrow_mut().get_or_insert(Close::STALLED);
+                bell.ring();
+            }
+        }
+        drop(guest);
+        self.give_way(&room);
+    }
+
+    /// Puts a room with news into the list of those whose cursor has to move, once.
+    fn give_way(&self, room: &RoomRef) {
+        if !std::mem::replace(&mut room.borrow_mut().queued, true) {
+            self.with_news.borrow_mut().push_back(room.clone());
+        }
+    }
+
+    fn move_cursors(&self) -> Option<Instant> {
+        let (now, mut soonest) = (self.now(), None::<Instant>);
+        let rooms = self.with_news.borrow().len();
+        for _ in 0..rooms {
+            let Some(room) = self.with_news.borrow_mut().pop_front() else { break };
+            let mut guest = room.borrow_mut();
+            if guest.due(now).is_some_and(|due| due <= now) {
+                let seats = SEATS_PER_STEP.min(self.frames_allowed(now));
+                let sent = guest.step(&mut self.outboxes.borrow_mut(), seats, now);
+                self.frames_left.set(self.frames_left.get().saturating_sub(sent));
+                self.metrics().pushes_sent.add(sent);
+                if guest.is_calm() {
+                    self.metrics().push.record(guest.news_age(now));
+                }
+            }
+            let due = guest.due(now).map(|due| if self.frames_allowed(now) == 0 { due.max(now + Duration::from_millis(1)) } else { due });
+            guest.queued = due.is_some();
+            drop(guest);
+            if let Some(due) = due {
+                soonest = Some(soonest.map_or(due, |soonest| soonest.min(due)));
+                self.with_news.borrow_mut().push_back(room);
+            }
+        }
+        soonest
+    }
+
+    /// How many pushes the node's bound leaves to this shard at the moment.
+    fn frames_allowed(&self, now: Instant) -> usize {
+        let per_second = self.node.limits.push_frames_per_second / self.node.inboxes.len() as u64;
+        if self.node.limits.push_frames_per_second == 0 {
+            return usize::MAX;
+        }
+        let since = now.duration_since(self.frames_refilled.get());
+        let fresh = (per_second.max(1) as u128 * since.as_micros() / 1_000_000) as u64;
+        if fresh > 0 {
+            self.frames_refilled.set(now);
+            // A tenth of a second's worth may be saved up.
+            self.frames_left.set((self.frames_left.get() + fresh).min((per_second / 10).max(1)));
+        }
+        self.frames_left.get() as usize
+    }
+
+    fn refuse(&self, door: Door, refusal: Refusal) {
+        self.answer(door, Err(refusal), Seating::Same);
+    }
+
+    /// Lets unused actors sleep, and forgets answers whose window is over. To be called a few times a second.
+    pub fn sweep(&self) {
+        let (now, merged) = (Instant::now(), self.node.store.merged());
+        let horizon = unix_millis().saturating_sub(self.node.limits.replay_millis);
+        let count = self.sweeping.borrow().len().min(SWEPT_AT_ONCE);
+        for _ in 0..count {
+            let Some(group) = self.sweeping.borrow_mut().pop_front() else { break };
+            let Some(actor) = self.actors.borrow().get(&group).cloned() else { continue };
+            let mut guest = actor.borrow_mut();
+            if guest.phase != Phase::Committing {
+                let forgotten = guest.replays.forget_before(horizon);
+                guest.replays_counted -= forgotten;
+                self.node.replays.fetch_sub(forgotten, Ordering::Relaxed);
+            }
+            if guest.may_sleep(now, merged, &self.node.limits) {
+                self.forget(&group);
+            } else {
+                self.sweeping.borrow_mut().push_back(group);
+            }
+        }
+    }
+
+    fn forget(&self, group: &GroupId) {
+        self.actors.borrow_mut().remove(group);
+        self.metrics().groups.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether no command is under way here.
+    pub fn is_calm(&self) -> bool {
+        let busy = |actor: &ActorRef| {
+            let actor = actor.borrow();
+            actor.phase != Phase::Ready || !actor.mailbox.is_empty()
+        };
+        self.open_commits.borrow().is_empty() && !self.actors.borrow().values().any(busy)
+    }
+
+    fn inbox(&self) -> &super::inbox::Inbox {
+        &self.node.inboxes[self.index as usize]
+    }
+
+    /// Takes a seat out of its room, and the room away where it was the last.
+    pub(super) fn vacate(&self, place: Place) {
+        let Place { room, at } = place;
+        let mut guest = room.borrow_mut();
+        if let Some(moved) = guest.rise(at)
+            && let Some(places) = self.outboxes.borrow_mut().places(moved)
+            && let Some(place) = places.iter_mut().find(|place| Rc::ptr_eq(&place.room, &room))
+        {
+            place.at = at;
+        }
+        if guest.is_empty() {
+            self.rooms.borrow_mut().remove(&guest.group);
+        }
+    }
+}

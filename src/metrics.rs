@@ -1,0 +1,116 @@
+//! What is counted. Each shard has cells of its own, so that counting costs one plain store; they are added up when somebody
+//! asks. No user or group name is ever a label.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::domain::code::Code;
+use crate::protocol::request::Cmd;
+
+/// Upper bounds of the latency histograms' buckets, in microseconds.
+pub const BOUNDS_MICROS: [u64; 14] = [50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 409_600, 1_638_400];
+
+/// A count that one thread writes and others read.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds to it. Only the thread that owns the cell may call this.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// How long something took, in buckets.
+#[derive(Debug, Default)]
+pub struct Latency {
+    buckets: [Count; BOUNDS_MICROS.len() + 1],
+    sum_micros: Count,
+}
+
+impl Latency {
+    /// Takes one measurement.
+    pub fn record(&self, took: Duration) {
+        let micros = took.as_micros() as u64;
+        self.buckets[BOUNDS_MICROS.partition_point(|bound| *bound < micros)].add(1);
+        self.sum_micros.add(micros);
+    }
+
+    /// Counts of each bucket, the last one without an upper bound.
+    pub fn buckets(&self) -> impl Iterator<Item = u64> {
+        self.buckets.iter().map(Count::get)
+    }
+
+    /// The sum of all measurements, in microseconds.
+    pub fn sum_micros(&self) -> u64 {
+        self.sum_micros.get()
+    }
+}
+
+/// Answers by command and code: one cell each, most of them never used.
+#[derive(Debug)]
+pub struct Answers(Vec<Count>);
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self((0..(Cmd::ALL.len() + 1) * Code::ALL.len()).map(|_| Count::default()).collect())
+    }
+}
+
+impl Answers {
+    /// Counts an answer; without a command for frames that named none.
+    pub fn add(&self, cmd: Option<Cmd>, code: Code) {
+        let row = cmd.map_or(Cmd::ALL.len(), |cmd| cmd as usize);
+        let column = Code::ALL.iter().position(|c| *c == code).unwrap_or(0);
+        self.0[row * Code::ALL.len() + column].add(1);
+    }
+
+    /// All cells that were ever used.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<Cmd>, Code, u64)> {
+        let cell = |(i, count): (usize, &Count)| (Cmd::ALL.get(i / Code::ALL.len()).copied(), Code::ALL[i % Code::ALL.len()], count.get());
+        self.0.iter().enumerate().map(cell).filter(|(_, _, count)| *count > 0)
+    }
+}
+
+/// One shard's cells, on cache lines of their own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardMetrics {
+    /// Open WebSocket connections.
+    pub connections: AtomicI64,
+    /// Groups in memory.
+    pub groups: AtomicI64,
+    /// Answers given.
+    pub answers: Answers,
+    /// From taking a batch to its commit.
+    pub commit: Latency,
+    /// From a commit to the moment when the cursor has been at every member of the shard.
+    pub push: Latency,
+    /// Frames sent to members.
+    pub pushes_sent: Count,
+    /// Pushes never sent because a newer value of the same key took their place.
+    pub pushes_conflated: Count,
+    /// Bytes taken by the kernel.
+    pub bytes_sent: Count,
+    /// Bytes read.
+    pub bytes_received: Count,
+    /// Connections closed by the server, by close code; in the order of `CLOSE_CODES`.
+    pub closes: [Count; CLOSE_CODES.len()],
+}
+
+/// Close codes that are counted.
+pub const CLOSE_CODES: [u16; 14] = [1002, 1003, 1007, 1009, 1012, 1013, 4000, 4001, 4004, 4010, 4500, 4501, 4503, 4504];
+
+impl ShardMetrics {
+    /// Counts a close.
+    pub fn closed(&self, code: u16) {
+        if let Some(at) = CLOSE_CODES.iter().position(|c| *c == code) {
+            self.closes[at].add(1);
+        }
+    }
+}
