@@ -4,4 +4,5 @@
 //! `domain` · `protocol`, `auth` · `store` · `users`, `group` · `gateway`, `rest` · `server` · `cli`.
 
 pub mod auth;
+pub mod config;
 pub mod domain;
