@@ -4,5 +4,6 @@
 //! `domain` · `protocol`, `auth` · `store` · `users`, `group` · `gateway`, `rest` · `server` · `cli`.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod domain;

@@ -112,9 +112,7 @@ impl Reader<'_> {
 
     fn limits(&mut self) -> Limits {
         let bytes = |t: &str| match number(t)? {
-            n if (1..FRAME_BYTES_MIN).contains(&n) => {
-                Err(format!("{n} is too few: a login would not fit; at least {FRAME_BYTES_MIN}, or 0"))
-            }
+            n if (1..FRAME_BYTES_MIN).contains(&n) => Err(format!("{n} is too few: at least {FRAME_BYTES_MIN}, or 0")),
             n => Ok(n),
         };
         Limits {

@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         "store.durability",
         Text,
         "sync",
-        "\"sync\": an answered write survives a power loss. \"interval\": it survives a crash; a power loss may take the last 100 ms.",
+        "\"sync\": an answered write survives a power loss. \"interval\": one of the last 100 ms survives only a crash.",
     ),
     Setting::new("store.cache_bytes", Number, "67108864", "Memory for pages of the store, in bytes."),
     Setting::secret("store.redis_url", Text, "Where Redis is, once `kind` may be \"redis\". Empty until then."),

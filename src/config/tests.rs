@@ -194,7 +194,7 @@ level = 'inof'
         r#"limits.counter_reads_max: "20" is not a whole number such as 20 (t.toml, line 7)"#,
         "limits.headers_max: 5.0 is not a whole number such as 20 (t.toml, line 8)",
         r#"limits.replay_window: "900ms" is too short: at least 1s (t.toml, line 9)"#,
-        "limits.frame_bytes_max: 5 is too few: a login would not fit; at least 512, or 0 (t.toml, line 10)",
+        "limits.frame_bytes_max: 5 is too few: at least 512, or 0 (t.toml, line 10)",
         r#"limits.login_deadline: 10 is not a duration such as "25s" (t.toml, line 11)"#,
         "app.sdk_app_id: it must be the app's id, which is never 0 (t.toml, line 13)",
         r#"app.admins: " bad" is no user: userID must be 1 to 32 printable ASCII characters with no space at either end (t.toml, line 14)"#,
