@@ -3,6 +3,9 @@
 //! The floors, lowest first; a module may use only floors below its own (`tests/architecture.rs` checks it):
 //! `domain` · `protocol`, `auth` · `store` · `users` · `group` · `gateway`, `rest` · `server` · `cli`.
 
+pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod group;
 pub mod metrics;

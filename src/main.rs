@@ -1,2 +1,5 @@
-//! Tallycast, the program.
-fn main() {}
+//! Tallycast, the program: hands over to `cli` and does nothing by itself.
+
+fn main() -> std::process::ExitCode {
+    tallycast::cli::main()
+}

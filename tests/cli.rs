@@ -1,0 +1,146 @@
+//! The program as a user runs it: what it prints, where, and with which exit code.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tallycast::auth::{Keyring, Secret};
+use tallycast::domain::name::UserId;
+
+const FINE: &str = "[app]\nsdk_app_id = 7\nsecret_keys = ['first-secret', 'second-secret']\n";
+
+fn tallycast(args: &[&str], vars: &[(&str, &str)]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_tallycast")).args(args).env_clear().envs(vars.iter().copied()).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+struct File {
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl File {
+    fn of(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tallycast.toml");
+        std::fs::write(&path, text).unwrap();
+        Self { path, _folder: folder }
+    }
+
+    fn name(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn usersig_prints_the_sig_alone_and_it_verifies() {
+    let file = File::of(FINE);
+    let first = Keyring::new(7, vec![Secret::new("first-secret").unwrap()]).unwrap();
+    let user = UserId::parse("a b").unwrap();
+    let before = now();
+    for (expire, seconds) in [(&[][..], 15_552_000), (&["--expire", "60"][..], 60)] {
+        let args = [&["usersig", "--config", file.name(), "--user", "a b"][..], expire].concat();
+        let (code, out, err) = tallycast(&args, &[]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let sig = out.strip_suffix('\n').unwrap();
+        let verified = first.verify(&user, sig, now()).unwrap();
+        assert!((before + seconds..=now() + seconds).contains(&verified.expires_at), "{verified:?}");
+    }
+}
+
+#[test]
+fn usersig_takes_the_secret_of_the_environment_first() {
+    let (file, vars) = (File::of(FINE), [("TALLYCAST_APP__SECRET_KEYS", "third,first-secret")]);
+    let (code, out, _) = tallycast(&["usersig", "--config", file.name(), "--user", "u"], &vars);
+    let third = Keyring::new(7, vec![Secret::new("third").unwrap()]).unwrap();
+    assert!(code == 0 && third.verify(&UserId::parse("u").unwrap(), out.trim_end(), now()).is_ok());
+}
+
+#[test]
+fn usersig_refuses_names_of_a_wrong_form_and_odd_spans() {
+    let file = File::of(FINE);
+    for name in ["", " a", "a\nTLS.sdkappid:8", "用户", &"u".repeat(33)] {
+        let (code, out, err) = tallycast(&["usersig", "--config", file.name(), "--user", name], &[]);
+        assert_eq!((code, out.as_str()), (2, ""), "{name:?}");
+        assert!(err.contains("--user") && (name.is_empty() || err.contains("userID must be 1 to 32 printable ASCII")), "{err}");
+    }
+    for expire in ["0", "-1", "18446744073709551615", "soon"] {
+        let (code, out, _) = tallycast(&["usersig", "--config", file.name(), "--user", "a", &format!("--expire={expire}")], &[]);
+        assert_eq!((code, out.as_str()), (2, ""), "{expire}");
+    }
+}
+
+#[test]
+fn check_config_says_that_it_is_fine() {
+    let file = File::of(FINE);
+    let (code, out, err) = tallycast(&["check-config", "--config", file.name()], &[]);
+    assert_eq!((code, out, err), (0, format!("{}: fine\n", file.name()), String::new()));
+}
+
+#[test]
+fn check_config_names_all_faults_and_shows_no_secret() {
+    let file = File::of("[app]\nsecret_keys = ['first-secret', 4]\n[limits]\nping_every = '25x'\npong = 1\n");
+    let (code, out, err) = tallycast(&["check-config", "--config", file.name()], &[("TALLYCAST_SHARDS", "two"), ("TALLYCAST_SHARD", "1")]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    let name = file.name();
+    let expected = format!(
+        "tallycast: the configuration has 5 faults:\n  \
+         app.secret_keys: something in the list is not a text in quotes ({name}, line 2)\n  \
+         limits.ping_every: \"25x\" is not a duration such as \"25s\" ({name}, line 4)\n  \
+         limits.pong: unknown key ({name}, line 5)\n  \
+         unknown variable; did you mean TALLYCAST_SHARDS? (environment, TALLYCAST_SHARD)\n  \
+         shards: \"two\" is not a whole number such as 20 (environment, TALLYCAST_SHARDS)\n"
+    );
+    assert_eq!(err, expected);
+}
+
+#[test]
+fn check_config_prints_what_is_in_force_without_secrets() {
+    let file = File::of(FINE);
+    let (code, out, err) = tallycast(&["check-config", "--config", file.name(), "--print"], &[("TALLYCAST_STORE__PATH", "elsewhere")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with(&format!("# {}: fine\n", file.name())), "{out}");
+    assert!(out.contains("path = \"elsewhere\"  # environment, TALLYCAST_STORE__PATH\n"), "{out}");
+    assert!(out.contains("# secret_keys: 2 given, not shown") && !out.contains("-secret'") && !out.contains("first-secret"), "{out}");
+    let table: toml::Table = out.parse().unwrap();
+    assert_eq!(table["app"]["sdk_app_id"].as_integer(), Some(7));
+    assert_eq!(table["limits"]["ping_every"].as_str(), Some("25s"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_fault_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [&folder.path().join("nowhere.toml"), folder.path() as &Path] {
+        let (code, out, err) = tallycast(&["check-config", "--config", path.to_str().unwrap()], &[]);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert!(err.contains("the file cannot be read: ") && err.contains(path.to_str().unwrap()), "{err}");
+    }
+}
+
+#[test]
+fn serve_refuses_to_start_without_a_secret() {
+    let file = File::of("");
+    let (code, _, err) = tallycast(&["serve", "--config", file.name(), "--listen", "nowhere"], &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("no secret is given") && err.contains("\"nowhere\" is not an address"), "{err}");
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_help_with_0() {
+    for args in [&[][..], &["unheard"], &["serve"], &["check-config", "--cfg", "x"], &["demo", "--listen", "0.0.0.0:0"]] {
+        let (code, out, err) = tallycast(args, &[]);
+        assert_eq!((code, out.as_str(), err.is_empty()), (2, "", false), "{args:?}");
+    }
+    let (code, out, _) = tallycast(&["--help"], &[]);
+    assert_eq!(code, 0);
+    for command in ["demo", "serve", "usersig", "check-config"] {
+        assert!(out.contains(command), "{out}");
+        assert_eq!(tallycast(&[command, "--help"], &[]).0, 0);
+    }
+    assert_eq!(tallycast(&["--version"], &[]), (0, format!("tallycast {}\n", env!("CARGO_PKG_VERSION")), String::new()));
+}
