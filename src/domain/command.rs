@@ -42,6 +42,11 @@ impl Write {
         match self {
             Write::Change(mode, items) => {
                 print.eat(&[1, *mode as u8]);
+                let mut items: SmallVec<[&(CounterKey, i64); 1]> = items.iter().collect();
+                // Keys of an object have no order.
+                if *mode == Mode::Set && is_set_of_keys(&items) {
+                    items.sort();
+                }
                 for (key, value) in items {
                     print.eat(key.as_str().as_bytes());
                     print.eat(&[0xff]);
@@ -59,6 +64,10 @@ impl Write {
         }
         print.0
     }
+}
+
+fn is_set_of_keys(items: &[&(CounterKey, i64)]) -> bool {
+    items.iter().enumerate().all(|(i, (key, _))| !items[..i].iter().any(|(earlier, _)| earlier == key))
 }
 
 /// FNV-1a, 64 bits: a published hash that will not change under our feet.

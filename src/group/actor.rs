@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::{Ask, Command, Door, Limits};
 use crate::domain::UnixMillis;
 use crate::domain::code::{Code, Refusal};
-use crate::domain::command::{Items, Write};
+use crate::domain::command::{Items, Mode, Write};
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
 use crate::domain::member::{GroupType, Profile};
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
@@ -451,17 +451,22 @@ impl Actor {
     fn told(&self, write: &Write, answer: &Answer, replayed: bool) -> Data {
         let (group, version) = (self.id.clone(), answer.version);
         match write {
-            Write::Change(mode, items) if *mode != crate::domain::command::Mode::Set && items.len() == 1 => {
+            Write::Change(mode, items) if *mode != Mode::Set && items.len() == 1 => {
                 let (key, value) = (items[0].0.clone(), answer.values.first().copied().unwrap_or(0));
                 Data::Changed { group, key, value, version, replayed }
             }
-            Write::Change(_, items) => {
+            Write::Change(mode, items) => {
                 let mut counters = Items::new();
-                for (key, _) in items {
-                    if let Some(value) = answer.values.get(counters.len())
-                        && !counters.iter().any(|(k, _)| k == key)
-                    {
-                        counters.push((key.clone(), *value));
+                for (key, value) in items {
+                    match (counters.iter_mut().find(|(k, _)| k == key), mode) {
+                        // What was set is what the command says; a repeat may name the keys in another order.
+                        (Some(counter), Mode::Set) => counter.1 = *value,
+                        (None, Mode::Set) => counters.push((key.clone(), *value)),
+                        (Some(_), _) => {}
+                        (None, _) => {
+                            let value = answer.values.get(counters.len()).copied().unwrap_or(0);
+                            counters.push((key.clone(), value));
+                        }
                     }
                 }
                 Data::Set { group, counters, version, replayed }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::Command;
 use crate::domain::name::{CounterKey, GroupId};
 use crate::protocol::close::Close;
+use crate::protocol::request::Cmd;
 use crate::store::{CommitError, LoadError, Loaded, Lsn};
 use crate::users::ConnId;
 
@@ -46,8 +47,8 @@ pub enum Letter {
     Command(Command),
     /// A connection of that shard no longer sits in a group at home here.
     Detach(GroupId, ConnId),
-    /// For a connection there: bytes, whether they answer a request, and what becomes of its seat.
-    Tell(ConnId, Vec<u8>, bool, Seating),
+    /// For a connection there: bytes, which command they answer if any, and what becomes of its seat.
+    Tell(ConnId, Vec<u8>, Option<Cmd>, Seating),
     /// A connection there is to be closed, after these bytes.
     Close(ConnId, Bytes, Close),
     /// A group ended: this is the last frame for its members there.

@@ -19,7 +19,7 @@ use crate::domain::command::Write;
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
 use crate::domain::throttle::Window;
 use crate::protocol::answer::Data;
-use crate::protocol::request::{Id, NewGroup};
+use crate::protocol::request::{Cmd, Id, NewGroup};
 use crate::users::{ConnId, User};
 
 /// What can be asked of a group.
@@ -50,7 +50,7 @@ pub enum Ask {
 /// Where an answer goes.
 pub enum Door {
     /// To a request on a socket.
-    Socket(ConnId, Id),
+    Socket(ConnId, Cmd, Id),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
     /// To nobody.
@@ -61,7 +61,7 @@ impl Door {
     /// The connection that asks, if one does.
     pub fn connection(&self) -> Option<ConnId> {
         match self {
-            Door::Socket(connection, _) | Door::Nobody(connection) => Some(*connection),
+            Door::Socket(connection, ..) | Door::Nobody(connection) => Some(*connection),
             Door::Call(connection, _) => *connection,
         }
     }

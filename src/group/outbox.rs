@@ -36,8 +36,15 @@ impl Bell {
         self.rang.notify_one();
     }
 
+    /// One of its requests is on its way.
+    pub fn told(&self, join: bool) {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.joining.set(self.joining.get() + usize::from(join));
+    }
+
     /// One of its requests is answered.
-    pub fn answered(&self) {
+    pub fn answered(&self, join: bool) {
+        self.joining.set(self.joining.get() - usize::from(join));
         let left = self.in_flight.get().saturating_sub(1);
         self.in_flight.set(left);
         // Whoever waits for room waits until half of it is there, so that answers do not wake him one by one.
@@ -86,7 +93,7 @@ pub const PENDING_BYTES_MAX: usize = 64 * 1024;
 /// All connections' ways out.
 #[derive(Default)]
 pub struct Outboxes {
-    sockets: Vec<Option<TcpStream>>,
+    sockets: Vec<Option<Rc<TcpStream>>>,
     /// Anything but empty and open: such a connection is no matter for the short way.
     busy: Vec<bool>,
     boxes: Vec<Option<Outbox>>,
@@ -109,26 +116,33 @@ impl Outboxes {
         });
         let bell = Rc::new(Bell::default());
         let at = slot as usize;
-        self.sockets[at] = Some(socket);
+        self.sockets[at] = Some(Rc::new(socket));
         self.busy[at] = false;
         self.boxes[at] =
             Some(Outbox { bell: bell.clone(), pending: Vec::new(), blocked_since: None, pong_pending: false, places: SmallVec::new() });
         (ConnId { shard, slot, generation: self.generations[at] }, bell)
     }
 
-    /// Forgets a connection; it must have left its rooms. Dropping the socket closes it.
-    pub fn close(&mut self, slot: u32) -> Option<TcpStream> {
+    /// Forgets a connection; it must have left its rooms. The socket closes when its reader lets go of it, too.
+    pub fn close(&mut self, slot: u32) {
         let at = slot as usize;
         debug_assert!(self.boxes[at].as_ref().is_none_or(|b| b.places.is_empty()), "a seat outlives its socket");
         self.boxes[at] = None;
         self.busy[at] = true;
         self.generations[at] = self.generations[at].wrapping_add(1);
         self.free.push(slot);
-        self.sockets[at].take()
+        self.sockets[at] = None;
+    }
+
+    /// Gives a connection a new name: nothing that is on its way to the old one will arrive.
+    pub fn rename(&mut self, id: ConnId) -> ConnId {
+        let generation = &mut self.generations[id.slot as usize];
+        *generation = generation.wrapping_add(1);
+        ConnId { generation: *generation, ..id }
     }
 
     /// The socket of a connection, to read from.
-    pub fn socket(&self, slot: u32) -> Option<&TcpStream> {
+    pub fn socket(&self, slot: u32) -> Option<&Rc<TcpStream>> {
         self.sockets[slot as usize].as_ref()
     }
 
@@ -179,7 +193,7 @@ impl Outboxes {
             outbox.pending.extend_from_slice(frame);
             return Pushed::Sent;
         }
-        let Some(mut socket) = self.sockets[at].as_ref() else { return Pushed::Sent };
+        let Some(mut socket) = self.sockets[at].as_deref() else { return Pushed::Sent };
         match socket.write(frame) {
             Ok(n) => {
                 self.bytes_sent += n as u64;
@@ -214,7 +228,7 @@ impl Outboxes {
     /// Sends as much as the pipe takes. True when nothing is left: then the connection may catch up in its rooms.
     pub fn drain(&mut self, slot: u32, now: Instant) -> bool {
         let at = slot as usize;
-        let (Some(outbox), Some(mut socket)) = (&mut self.boxes[at], self.sockets[at].as_ref()) else { return false };
+        let (Some(outbox), Some(mut socket)) = (&mut self.boxes[at], self.sockets[at].as_deref()) else { return false };
         let mut sent = 0;
         let full = loop {
             if sent == outbox.pending.len() {

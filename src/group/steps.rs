@@ -11,11 +11,12 @@ use super::inbox::{Letter, Seating, Update};
 use super::outbox::Place;
 use super::room::Room;
 use super::shard::Shard;
-use crate::domain::code::Refusal;
+use crate::domain::code::{Code, Refusal};
 use crate::domain::member::GroupType;
 use crate::domain::name::GroupId;
 use crate::protocol::answer::{Data, put_answer};
 use crate::protocol::close::Close;
+use crate::protocol::request::Cmd;
 use crate::protocol::{frame, push};
 use crate::users::ConnId;
 
@@ -29,7 +30,7 @@ impl Shard {
                     let seating = Seating::Sit(actor.id.clone(), seen, kind_of(actor));
                     match (data, door.connection()) {
                         (Some(data), _) => self.answer(door, Ok(data), seating),
-                        (None, Some(connection)) => self.say(connection, Vec::new(), false, seating),
+                        (None, Some(connection)) => self.say(connection, Vec::new(), None, seating),
                         (None, None) => {}
                     }
                 }
@@ -39,7 +40,7 @@ impl Shard {
                     for connection in user.connections() {
                         if actor.seat(connection, &user) {
                             let frame = if by_other { push::membership_changed(&actor.id, true).to_vec() } else { Vec::new() };
-                            self.say(connection, frame, false, Seating::Sit(actor.id.clone(), seen, kind_of(actor)));
+                            self.say(connection, frame, None, Seating::Sit(actor.id.clone(), seen, kind_of(actor)));
                         }
                     }
                 }
@@ -48,7 +49,7 @@ impl Shard {
                     for connection in his {
                         actor.unseat(connection);
                         let frame = if by_other { push::membership_changed(&actor.id, false).to_vec() } else { Vec::new() };
-                        self.say(connection, frame, false, Seating::Rise(actor.id.clone()));
+                        self.say(connection, frame, None, Seating::Rise(actor.id.clone()));
                     }
                 }
                 Step::Dissolved => self.dissolve(actor),
@@ -84,21 +85,23 @@ impl Shard {
             Door::Nobody(_) => {}
             Door::Call(connection, call) => {
                 if let (Some(connection), Seating::Sit(..) | Seating::Rise(..)) = (connection, &seating) {
-                    self.say(connection, Vec::new(), false, seating);
+                    self.say(connection, Vec::new(), None, seating);
                 }
                 call(answer);
             }
-            Door::Socket(connection, id) => {
+            Door::Socket(connection, cmd, id) => {
+                let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+                self.metrics().answers.add(Some(cmd), code);
                 let mut json = Vec::with_capacity(160);
                 put_answer(&mut json, &id, &answer);
                 let mut framed = Vec::with_capacity(json.len() + 4);
                 frame::put_text(&mut framed, &json);
-                self.say(connection, framed, true, seating);
+                self.say(connection, framed, Some(cmd), seating);
             }
         }
     }
 
-    fn say(&self, connection: ConnId, frame: Vec<u8>, answers: bool, seating: Seating) {
+    fn say(&self, connection: ConnId, frame: Vec<u8>, answers: Option<Cmd>, seating: Seating) {
         if connection.shard == self.index {
             self.tell_connection(connection, &frame, answers, seating);
         } else {
@@ -107,7 +110,7 @@ impl Shard {
     }
 
     /// Bytes for a connection of this shard, and what becomes of its seat.
-    pub(super) fn tell_connection(&self, connection: ConnId, frame: &[u8], answers: bool, seating: Seating) {
+    pub(super) fn tell_connection(&self, connection: ConnId, frame: &[u8], answers: Option<Cmd>, seating: Seating) {
         let mut outboxes = self.outboxes.borrow_mut();
         let Some(bell) = outboxes.bell(connection).cloned() else {
             drop(outboxes);
@@ -120,8 +123,8 @@ impl Shard {
             outboxes.say(connection.slot, frame);
         }
         drop(outboxes);
-        if answers {
-            bell.answered();
+        if let Some(cmd) = answers {
+            bell.answered(cmd == Cmd::JoinGroup);
         }
         match seating {
             Seating::Same => {}

@@ -1,0 +1,164 @@
+//! The loop that accepts connections, the one that looks at the time, and the end of both.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_local;
+
+use super::Door;
+use super::connection::{Connection, serve};
+use super::handshake::{self, Wanted};
+use super::head::{self, HeadFault};
+use super::session::Session;
+use crate::protocol::close::Close;
+
+/// How often connections are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Wait after the process has run out of descriptors.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// A stalled member should find fresh values when it reads again, so the kernel gets no more than this in advance.
+const UNSENT_BYTES_MAX: u32 = 4096;
+/// Time that clients are told to stay away from a server that is stopping, and to spread their return over.
+const COME_BACK_AFTER: u64 = 1000;
+const COME_BACK_SPREAD: u64 = 4000;
+
+/// Whoever speaks plain HTTP on this port: gets the connection with what was read of it.
+pub trait Http {
+    /// Serves the connection until its end.
+    fn serve(&self, stream: TcpStream, early: Vec<u8>, peer: SocketAddr) -> impl Future<Output = ()>;
+}
+
+impl Door {
+    /// Accepts until the node drains.
+    pub async fn accept<H: Http + 'static>(self: Rc<Self>, listener: TcpListener, http: Rc<H>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let (door, http) = (self.clone(), http.clone());
+                    spawn_local(async move { door.receive(stream, peer, http).await });
+                }
+                Err(e) if is_passing(&e) => {}
+                Err(e) => {
+                    tracing::warn!("cannot accept connections at the moment: {e}");
+                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at deadlines for ever.
+    pub async fn keep_time(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let now = Instant::now();
+            for connection in self.connections.borrow().values() {
+                connection.tick(now);
+            }
+            self.shard.sweep();
+            if self.shard.index == 0 {
+                let limits = &self.shard.node.limits;
+                self.shard.node.users.sweep([limits.writes, limits.reads], self.shard.node.millis(now));
+                self.gate.addresses.sweep(now);
+            }
+        }
+    }
+
+    /// Closes all connections of this shard, once everything they asked for is answered.
+    pub async fn drain(&self) {
+        let all: Vec<_> = self.connections.borrow().values().cloned().collect();
+        for connection in &all {
+            while connection.bell.in_flight.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        for connection in all {
+            connection.close(Close::stopping(COME_BACK_AFTER, COME_BACK_SPREAD));
+        }
+        while !self.connections.borrow().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn receive<H: Http>(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr, http: Rc<H>) {
+        // The state of the handshake is boxed so that it does not stay in the task of the connection.
+        let early = match Box::pin(self.shake_hands(&mut stream, peer.ip())).await {
+            Ok(early) => early,
+            Err(None) => return,
+            Err(Some(Other::Http(bytes))) => return Box::pin(http.serve(stream, bytes, peer)).await,
+            Err(Some(Other::Refuse(status, extra, text))) => return Box::pin(head::refuse(stream, status, extra, text)).await,
+        };
+        let connection = match self.seat(stream, peer.ip()) {
+            Ok(connection) => connection,
+            Err(e) => {
+                self.let_go(peer.ip());
+                return tracing::debug!("cannot take a connection over: {e}");
+            }
+        };
+        serve(connection, early).await;
+    }
+
+    async fn shake_hands(&self, stream: &mut TcpStream, address: IpAddr) -> Result<Vec<u8>, Option<Other>> {
+        let refuse = |status, extra, text| Some(Other::Refuse(status, extra, text));
+        let read = head::read(stream, &self.gate.limits).await.map_err(|fault| match fault {
+            HeadFault::Gone => None,
+            HeadFault::Late => refuse("408 Request Timeout", "", "the request head was not complete in time"),
+            HeadFault::TooLarge => refuse("431 Request Header Fields Too Large", "", "the request head is too large"),
+            HeadFault::Malformed => refuse("400 Bad Request", "", "this is no HTTP/1.1 request"),
+        })?;
+        let accept = match handshake::look(&read.bytes[..read.len], &self.gate.origins) {
+            Wanted::Http => return Err(Some(Other::Http(read.bytes))),
+            Wanted::Refused(status, extra, text) => return Err(refuse(status, extra, text)),
+            Wanted::Socket(accept) => accept,
+        };
+        if self.gate.draining.load(Ordering::Relaxed) {
+            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server is stopping"));
+        }
+        let max = self.gate.limits.connections_max;
+        if self.gate.connections.fetch_add(1, Ordering::Relaxed) >= max && max > 0 {
+            self.gate.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server has as many connections as it can hold"));
+        }
+        if !self.gate.addresses.enter(address) {
+            self.gate.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "your address has as many connections as it may"));
+        }
+        if tokio::io::AsyncWriteExt::write_all(stream, accept.as_bytes()).await.is_err() {
+            self.let_go(address);
+            return Err(None);
+        }
+        Ok(read.bytes[read.len..].to_vec())
+    }
+
+    fn seat(self: &Rc<Self>, stream: TcpStream, address: IpAddr) -> io::Result<Rc<Connection>> {
+        stream.set_nodelay(true)?;
+        socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        let (id, bell) = self.shard.outboxes.borrow_mut().open(self.shard.index, stream.into_std()?);
+        let session = Session::new(Instant::now()).into();
+        let connection = Rc::new(Connection { door: self.clone(), address, session, bell, id: id.into() });
+        self.connections.borrow_mut().insert(id.slot, connection.clone());
+        self.shard.metrics().connections.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    fn let_go(&self, address: IpAddr) {
+        self.gate.addresses.leave(address);
+        self.gate.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+enum Other {
+    Http(Vec<u8>),
+    Refuse(&'static str, &'static str, &'static str),
+}
+
+/// Errors of one connection that was gone before it was accepted.
+fn is_passing(e: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,318 @@
+//! One WebSocket connection: reads frames, asks the session whether they may be, and tells groups. Its task wakes for what
+//! comes in, and for going out only when the pipe was full.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, TcpStream};
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::io::unix::AsyncFd;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::Door;
+use super::session::{Due, Login, Session};
+use super::wire::Wire;
+use crate::domain::code::{Code, Refusal};
+use crate::group::node::unix_millis;
+use crate::group::outbox::{Bell, IN_FLIGHT_MAX};
+use crate::group::{self, Ask, Command};
+use crate::protocol::answer::{Data, put_answer};
+use crate::protocol::close::Close;
+use crate::protocol::frame;
+use crate::protocol::push::{KickedOut, kicked_out};
+use crate::protocol::request::{Body, Cmd, Frame, Id};
+use crate::users::ConnId;
+
+/// Frames handled before others have their turn.
+const FRAMES_AT_ONCE: usize = 32;
+/// A larger read buffer is zero-filled at every read and stays resident.
+const READ_BUFFER_BYTES: usize = 1024;
+
+/// One connection, as its task and the shard's sweep know it.
+pub struct Connection {
+    pub(super) door: Rc<Door>,
+    pub(super) address: IpAddr,
+    pub(super) session: RefCell<Session>,
+    pub(super) bell: Rc<Bell>,
+    pub(super) id: std::cell::Cell<ConnId>,
+}
+
+/// Why a connection ends.
+pub(super) enum Leave {
+    /// The socket is gone, or the closing handshake is done.
+    Gone,
+    /// The server closes it.
+    Close(Close),
+}
+
+/// What a read has brought.
+enum Next {
+    /// Nothing more for now.
+    Nothing,
+    /// There may be more.
+    More,
+    /// A request that has to wait for something.
+    Slow(Id, Body),
+    /// The end.
+    Leave(Leave),
+}
+
+type Socket = WebSocket<Wire>;
+
+/// Serves a connection until its end. `early` are bytes read after the request head.
+pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
+    let (shard, slot) = (connection.door.shard.clone(), connection.id.get().slot);
+    let Some(stream) = shard.outboxes.borrow().socket(slot).cloned() else { return };
+    let readiness = match AsyncFd::register(stream) {
+        Ok(readiness) => readiness,
+        Err(e) => {
+            tracing::warn!("cannot watch a connection: {e}");
+            return connection.vanish();
+        }
+    };
+    let mut wire = Wire::new(shard, slot, early.len());
+    wire.unfinished_max = connection.unfinished_max();
+    let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(connection.socket_config()));
+    let leave = connection.clone().talk(&mut socket, &readiness).await;
+    drop(socket);
+    connection.part(readiness, leave).await;
+}
+
+impl Connection {
+    async fn talk(self: Rc<Self>, socket: &mut Socket, readiness: &AsyncFd<Rc<TcpStream>>) -> Leave {
+        let slot = self.id.get().slot;
+        let mut more = true;
+        loop {
+            if let Some(close) = self.bell.closing.borrow_mut().take() {
+                return Leave::Close(close);
+            }
+            let shard = &self.door.shard;
+            let crowded = self.bell.in_flight.get() >= IN_FLIGHT_MAX || shard.outboxes.borrow().is_overfull(slot);
+            let paused = crowded || self.door.gate.draining.load(std::sync::atomic::Ordering::Relaxed);
+            if more && !paused && !self.bell.blocked.get() {
+                // What the library has read ahead is not announced by the socket again.
+                match self.read(socket) {
+                    Next::More => tokio::task::yield_now().await,
+                    Next::Nothing => more = false,
+                    Next::Leave(leave) => return leave,
+                    Next::Slow(id, body) => {
+                        if let Err(leave) = self.clone().slow(id, body, socket).await {
+                            return leave;
+                        }
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.bell.rung() => {}
+                writable = readiness.writable(), if self.bell.blocked.get() => match writable {
+                    Ok(mut guard) if !shard.drain(slot) => guard.clear_ready(),
+                    Ok(_) => {}
+                    Err(_) => return Leave::Gone,
+                },
+                readable = readiness.readable(), if !paused => match readable {
+                    Ok(mut guard) => match self.read(socket) {
+                        Next::Nothing => guard.clear_ready(),
+                        Next::More => more = true,
+                        Next::Leave(leave) => return leave,
+                        Next::Slow(id, body) => {
+                            more = true;
+                            if let Err(leave) = self.clone().slow(id, body, socket).await {
+                                return leave;
+                            }
+                        }
+                    },
+                    Err(_) => return Leave::Gone,
+                },
+            }
+        }
+    }
+
+    /// Handles frames until none is left, or others should have their turn.
+    fn read(&self, socket: &mut Socket) -> Next {
+        let now = Instant::now();
+        for _ in 0..FRAMES_AT_ONCE {
+            if self.bell.in_flight.get() >= IN_FLIGHT_MAX {
+                return Next::More;
+            }
+            let message = socket.read();
+            let wire = socket.get_mut();
+            let message = match message {
+                Ok(message) => message,
+                Err(Error::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    return if wire.is_endless() { Next::Leave(Leave::Close(Close::TOO_BIG)) } else { Next::Nothing };
+                }
+                Err(e) => return Next::Leave(fault_of(e)),
+            };
+            let mut session = self.session.borrow_mut();
+            session.heard(now);
+            if let Err(close) = session.frame(&self.door.gate.limits, now) {
+                return Next::Leave(Leave::Close(close));
+            }
+            drop(session);
+            match message {
+                Message::Text(text) => {
+                    wire.unfinished = 0;
+                    match self.text(&text, now) {
+                        Next::More => {}
+                        next => return next,
+                    }
+                }
+                // A control frame may stand between fragments: it is no part of their message.
+                Message::Ping(payload) | Message::Pong(payload) => wire.unfinished = wire.unfinished.saturating_sub(payload.len() + 6),
+                Message::Binary(_) => return Next::Leave(Leave::Close(Close::BINARY)),
+                Message::Close(_) => {
+                    // The library has the answer ready and writes it now.
+                    let _ = socket.flush();
+                    return Next::Leave(Leave::Gone);
+                }
+                Message::Frame(_) => {}
+            }
+        }
+        Next::More
+    }
+
+    /// One text frame: the order of checks is JSON, command, login, fields.
+    fn text(&self, text: &str, now: Instant) -> Next {
+        let limits = &self.door.gate.limits;
+        let frame = match Frame::read(text) {
+            Ok(frame) => frame,
+            Err((id, refusal)) => return self.fault(None, &id, refusal, now),
+        };
+        let login = self.session.borrow().login.clone();
+        if login.is_none() && !matches!(frame.cmd, Cmd::Login | Cmd::Ping) {
+            let refusal = Refusal::new(Code::NotLoggedIn, "log in first");
+            return self.fault(Some(frame.cmd), &frame.id, refusal, now);
+        }
+        let body = match frame.body(limits.user_list_max) {
+            Ok(body) => body,
+            Err(refusal) if refusal.code == Code::InvalidParameter => return self.fault(Some(frame.cmd), &frame.id, refusal, now),
+            Err(refusal) => {
+                self.answer(frame.cmd, &frame.id, &Err(refusal));
+                return Next::More;
+            }
+        };
+        let (group, ask) = match body {
+            Body::Ping => {
+                self.answer(frame.cmd, &frame.id, &Ok(Data::Empty));
+                return Next::More;
+            }
+            Body::Login { .. } | Body::Logout | Body::CreateGroup(_) => return Next::Slow(frame.id, body),
+            Body::DismissGroup(group) => (group, Ask::Dissolve),
+            Body::JoinGroup(group) => (group, Ask::Join),
+            Body::QuitGroup(group) => (group, Ask::Quit),
+            Body::AddGroupMember(group, users) => (group, Ask::Add(users)),
+            Body::DeleteGroupMember(group, users) => (group, Ask::Remove(users)),
+            Body::Write(group, write, operation) => (group, Ask::Write(write, operation)),
+            Body::Read(group, keys) => (group, Ask::Read(keys)),
+            Body::OnlineCount(group) => (group, Ask::Online),
+        };
+        let Some(Login { user, .. }) = login else { return Next::More };
+        if matches!(ask, Ask::Join) && self.has_too_many_groups(&group) {
+            let refusal = Refusal::new(Code::TooManyGroups, "this connection is in as many groups as it may be: quit one first");
+            self.answer(frame.cmd, &frame.id, &Err(refusal));
+            return Next::More;
+        }
+        self.bell.told(matches!(ask, Ask::Join));
+        let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id);
+        self.door.shard.tell(Command { group, ask, user, door, throttled: true });
+        Next::More
+    }
+
+    fn fault(&self, cmd: Option<Cmd>, id: &Id, refusal: Refusal, now: Instant) -> Next {
+        match self.session.borrow_mut().fault(&self.door.gate.limits, now) {
+            Err(close) => return Next::Leave(Leave::Close(close)),
+            Ok(()) => self.put_answer(cmd, id, &Err(refusal)),
+        }
+        Next::More
+    }
+
+    fn has_too_many_groups(&self, group: &crate::domain::name::GroupId) -> bool {
+        let max = self.door.gate.limits.groups_per_connection_max;
+        let mut outboxes = self.door.shard.outboxes.borrow_mut();
+        let Some(places) = outboxes.places(self.id.get().slot) else { return false };
+        let joining = self.bell.joining.get();
+        max > 0 && places.len() + joining >= max && !places.iter().any(|place| place.room.borrow().group == *group)
+    }
+
+    /// Answers at once.
+    pub(super) fn answer(&self, cmd: Cmd, id: &Id, answer: &Result<Data, Refusal>) {
+        self.put_answer(Some(cmd), id, answer);
+    }
+
+    fn put_answer(&self, cmd: Option<Cmd>, id: &Id, answer: &Result<Data, Refusal>) {
+        self.door.shard.metrics().answers.add(cmd, answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok));
+        let mut json = Vec::with_capacity(128);
+        put_answer(&mut json, id, answer);
+        let mut framed = Vec::with_capacity(json.len() + 4);
+        frame::put_text(&mut framed, &json);
+        self.door.shard.outboxes.borrow_mut().say(self.id.get().slot, &framed);
+        self.door.shard.ring();
+    }
+
+    /// What the time has brought; called by the sweep.
+    pub(super) fn tick(&self, now: Instant) {
+        let limits = &self.door.gate.limits;
+        let slot = self.id.get().slot;
+        let stalled = self.door.shard.outboxes.borrow().blocked_since(slot).is_some_and(|since| {
+            !limits.stall_deadline.is_zero() && now.duration_since(since) >= limits.stall_deadline
+        });
+        let due = if stalled { Due::Close(Close::STALLED) } else { self.session.borrow_mut().tick(limits, now, unix_millis() / 1000) };
+        match due {
+            Due::Nothing => {}
+            Due::Ping => {
+                let mut ping = Vec::with_capacity(2);
+                frame::put_ping(&mut ping);
+                self.door.shard.outboxes.borrow_mut().say(slot, &ping);
+                self.door.shard.ring();
+            }
+            Due::Expired => {
+                self.door.shard.outboxes.borrow_mut().say(slot, &kicked_out(KickedOut::SigExpired));
+                self.close(Close::SIG_EXPIRED);
+            }
+            Due::Close(close) => self.close(close),
+        }
+    }
+
+    /// Asks the connection's task to close it.
+    pub(super) fn close(&self, close: Close) {
+        self.bell.closing.borrow_mut().get_or_insert(close);
+        self.bell.ring();
+    }
+
+    pub(super) fn frame_bytes_max(&self) -> Option<usize> {
+        let limits = &self.door.gate.limits;
+        let max = if self.session.borrow().login.is_some() { limits.frame_bytes_max } else { limits.frame_bytes_max_before_login };
+        (max > 0).then_some(max)
+    }
+
+    fn unfinished_max(&self) -> usize {
+        // A pipelining client may have the rest of its burst in the same read.
+        self.frame_bytes_max().map_or(usize::MAX, |max| 2 * max + READ_BUFFER_BYTES)
+    }
+
+    fn socket_config(&self) -> WebSocketConfig {
+        let max = self.frame_bytes_max();
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
+        config.max_write_buffer_size(64 * 1024).max_message_size(max).max_frame_size(max)
+    }
+
+    /// Puts the limits of the present login in force.
+    pub(super) fn resize(&self, socket: &mut Socket) {
+        let max = self.frame_bytes_max();
+        socket.set_config(|config| (config.max_message_size, config.max_frame_size) = (max, max));
+        socket.get_mut().unfinished_max = self.unfinished_max();
+    }
+}
+
+fn fault_of(e: Error) -> Leave {
+    match e {
+        Error::Capacity(_) => Leave::Close(Close::TOO_BIG),
+        Error::Utf8(_) => Leave::Close(Close::NOT_UTF8),
+        Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => Leave::Gone,
+        Error::Protocol(_) => Leave::Close(Close::PROTOCOL),
+        _ => Leave::Gone,
+    }
+}

@@ -1,0 +1,84 @@
+//! The first request head of a connection: one deadline over all of it, and limits on its size before any of it is believed.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Limits;
+
+/// What is read before it is known what is wanted.
+pub struct Head {
+    /// All bytes read so far.
+    pub bytes: Vec<u8>,
+    /// How many of them are the head.
+    pub len: usize,
+}
+
+/// Why there is no head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadFault {
+    /// The peer went away.
+    Gone,
+    /// It took too long.
+    Late,
+    /// Too many bytes or too many header lines.
+    TooLarge,
+    /// No HTTP/1 request.
+    Malformed,
+}
+
+/// Headers that a parser is given room for when their number has no limit.
+const HEADERS_WITHOUT_LIMIT: usize = 256;
+
+/// Reads until the head is complete.
+pub async fn read(stream: &mut TcpStream, limits: &Limits) -> Result<Head, HeadFault> {
+    let reading = read_all(stream, limits);
+    if limits.handshake_deadline.is_zero() {
+        return reading.await;
+    }
+    tokio::time::timeout(limits.handshake_deadline, reading).await.unwrap_or(Err(HeadFault::Late))
+}
+
+async fn read_all(stream: &mut TcpStream, limits: &Limits) -> Result<Head, HeadFault> {
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        let room = match limits.head_bytes_max {
+            0 => usize::MAX,
+            max => max.saturating_sub(bytes.len()),
+        };
+        if room == 0 {
+            return Err(HeadFault::TooLarge);
+        }
+        match (&mut *stream).take(room as u64).read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => return Err(HeadFault::Gone),
+            Ok(_) => {}
+        }
+        if let Some(len) = complete(&bytes, limits.headers_max)? {
+            return Ok(Head { bytes, len });
+        }
+    }
+}
+
+fn complete(bytes: &[u8], headers_max: usize) -> Result<Option<usize>, HeadFault> {
+    let room = if headers_max == 0 { HEADERS_WITHOUT_LIMIT } else { headers_max };
+    let mut headers = vec![httparse::EMPTY_HEADER; room];
+    match httparse::Request::new(&mut headers).parse(bytes) {
+        Ok(httparse::Status::Complete(len)) => Ok(Some(len)),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(httparse::Error::TooManyHeaders) => Err(HeadFault::TooLarge),
+        Err(_) => Err(HeadFault::Malformed),
+    }
+}
+
+/// Answers with a bare HTTP response and ends the connection.
+pub async fn refuse(mut stream: TcpStream, status: &str, extra: &str, text: &str) {
+    let len = text.len() + 1;
+    let response = format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len}\r\n{extra}\r\n{text}\n"
+    );
+    if stream.write_all(response.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
+        // Closing with unread bytes would reset the connection and could take the response with it.
+        let mut rest = [0; 1024];
+        let drain = async { while matches!(stream.read(&mut rest).await, Ok(n) if n > 0) {} };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), drain).await;
+    }
+}

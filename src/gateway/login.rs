@@ -1,0 +1,143 @@
+//! Requests of a connection that have to wait for something: login, logout, and making a group. The next frame of the
+//! connection is read when they are through.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::protocol::WebSocket;
+
+use super::connection::{Connection, Leave};
+use super::session::Login;
+use super::wire::Wire;
+use crate::domain::code::{Code, Refusal};
+use crate::domain::name::{GroupId, UserId};
+use crate::group::inbox::Letter;
+use crate::group::node::unix_millis;
+use crate::group::{Ask, Command, Door};
+use crate::protocol::answer::Data;
+use crate::protocol::close::Close;
+use crate::protocol::request::{Body, Cmd, Id, NewGroup};
+use crate::store::{LoadError, Relation};
+
+impl Connection {
+    pub(super) async fn slow(self: Rc<Self>, id: Id, body: Body, socket: &mut WebSocket<Wire>) -> Result<(), Leave> {
+        match body {
+            Body::Login { user, sig } => self.log_in(&id, user, &sig).await?,
+            Body::Logout => self.log_out(&id).await?,
+            Body::CreateGroup(new) => {
+                let answer = self.create(new).await;
+                self.answer(Cmd::CreateGroup, &id, &answer);
+            }
+            _ => {}
+        }
+        self.resize(socket);
+        Ok(())
+    }
+
+    async fn log_in(&self, id: &Id, user: UserId, sig: &str) -> Result<(), Leave> {
+        let (gate, shard, now) = (&self.door.gate, &self.door.shard, Instant::now());
+        if gate.addresses.is_banned(self.address, now) {
+            return self.ban(id);
+        }
+        let verified = match gate.keyring().verify(&user, sig, unix_millis() / 1000) {
+            Ok(verified) => verified,
+            Err(e) => {
+                if !gate.addresses.bad_login(self.address, now) {
+                    return self.ban(id);
+                }
+                self.answer(Cmd::Login, id, &Err(Refusal::new(e.code(), e.to_string())));
+                return Err(Leave::Close(Close::BAD_LOGIN));
+            }
+        };
+        let known = self.session.borrow().login.clone();
+        if let Some(login) = known {
+            let answer = match login.user.id == user {
+                false => Err(Refusal::new(Code::InvalidParameter, "another user is logged in on this connection: log out first")),
+                true => {
+                    let (admin, expires_at) = (login.user.admin, verified.expires_at);
+                    self.session.borrow_mut().login = Some(Login { expires_at, ..login });
+                    Ok(Data::Login { user, expires_at, admin, repeat: true })
+                }
+            };
+            self.answer(Cmd::Login, id, &answer);
+            return Ok(());
+        }
+        // Registered first, read afterwards: a membership that is made meanwhile is seen by one of the two.
+        let (entered, oldest) = shard.node.users.enter(&user, self.id.get());
+        for connection in oldest {
+            shard.node.post(connection, Letter::Close(connection, bytes::Bytes::new(), Close::REPLACED));
+        }
+        self.session.borrow_mut().login = Some(Login { user: entered.clone(), expires_at: verified.expires_at });
+        let groups = match self.relations(&user).await {
+            Ok(groups) => groups,
+            Err(e) => {
+                tracing::error!("cannot read a user's groups: {e}");
+                self.forget_login();
+                self.answer(Cmd::Login, id, &Err(cannot_read()));
+                return Ok(());
+            }
+        };
+        let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
+        self.answer(Cmd::Login, id, &Ok(data));
+        for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member) {
+            let door = Door::Nobody(self.id.get());
+            shard.tell(Command { group, ask: Ask::Attach, user: entered.clone(), door, throttled: false });
+        }
+        Ok(())
+    }
+
+    fn ban(&self, id: &Id) -> Result<(), Leave> {
+        let refusal = Refusal::new(Code::TooManyBadLogins, "too many logins from your address failed: try again in a minute").after(60_000);
+        self.answer(Cmd::Login, id, &Err(refusal));
+        Err(Leave::Close(Close::TOO_MANY_BAD_LOGINS))
+    }
+
+    async fn log_out(&self, id: &Id) -> Result<(), Leave> {
+        while self.bell.in_flight.get() > 0 && self.bell.closing.borrow().is_none() {
+            self.bell.rung().await;
+        }
+        self.door.shard.leave_rooms(self.id.get());
+        self.forget_login();
+        // Under a new name nothing that is still on its way to the old user can reach whoever logs in next.
+        self.id.set(self.door.shard.outboxes.borrow_mut().rename(self.id.get()));
+        self.answer(Cmd::Logout, id, &Ok(Data::Empty));
+        Ok(())
+    }
+
+    /// Takes the connection away from its user.
+    pub(super) fn forget_login(&self) {
+        let login = self.session.borrow_mut().log_out(Instant::now());
+        if let Some(login) = login {
+            self.door.shard.node.users.leave(&login.user, self.id.get());
+        }
+    }
+
+    async fn create(&self, mut new: NewGroup) -> Result<Data, Refusal> {
+        let Some(login) = self.session.borrow().login.clone() else { return Err(Refusal::new(Code::NotLoggedIn, "log in first")) };
+        let _one_at_a_time = login.user.creating.lock().await;
+        let max = self.door.gate.limits.groups_owned_max;
+        if max > 0 {
+            let groups = self.relations(&login.user.id).await.map_err(|_| cannot_read())?;
+            if groups.iter().filter(|(_, relation)| relation.owner).count() >= max {
+                return Err(Refusal::new(Code::TooManyGroupsOwned, format!("you own {max} groups: dissolve one first")));
+            }
+        }
+        let group = new.id.take().unwrap_or_else(|| GroupId::server_made(fastrand::u64(..)));
+        let (tell, told) = oneshot::channel();
+        let call = Box::new(move |answer| drop(tell.send(answer)));
+        let door = Door::Call(None, call);
+        self.door.shard.tell(Command { group, ask: Ask::Create(new), user: login.user.clone(), door, throttled: true });
+        told.await.unwrap_or_else(|_| Err(cannot_read()))
+    }
+
+    async fn relations(&self, user: &UserId) -> Result<Vec<(GroupId, Relation)>, LoadError> {
+        let (tell, told) = oneshot::channel();
+        self.door.shard.node.store.relations(user.clone(), Box::new(move |relations| drop(tell.send(relations))));
+        told.await.unwrap_or(Err(LoadError::Closed))
+    }
+}
+
+fn cannot_read() -> Refusal {
+    Refusal::new(Code::Internal, "the store cannot be read at the moment: try again").after(1000)
+}

@@ -1,0 +1,110 @@
+//! The socket door: accepts connections, shakes hands, and turns frames into commands to groups.
+//!
+//! It never decides what a command may do, and never waits for an answer: answers and pushes leave by the shard's outboxes.
+
+pub mod accept;
+mod address;
+mod connection;
+mod handshake;
+mod head;
+mod login;
+mod part;
+mod session;
+mod wire;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+pub use address::Addresses;
+pub use handshake::Origins;
+
+use crate::auth::Keyring;
+use crate::group::shard::Shard;
+
+/// The limits of connections; 0 = no limit, and no deadline.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Frames a second from one connection, over three seconds.
+    pub frames_per_second_max: u32,
+    /// The longest message after login, in bytes.
+    pub frame_bytes_max: usize,
+    /// The longest message before login, in bytes.
+    pub frame_bytes_max_before_login: usize,
+    /// Faulty frames in a minute.
+    pub faults_per_minute_max: u32,
+    /// Time to log in.
+    pub login_deadline: Duration,
+    /// Time for a whole request head.
+    pub handshake_deadline: Duration,
+    /// The longest request head, in bytes.
+    pub head_bytes_max: usize,
+    /// Header lines in a request head.
+    pub headers_max: usize,
+    /// How often the server pings.
+    pub ping_every: Duration,
+    /// Time for an answer to a ping.
+    pub pong_deadline: Duration,
+    /// How long a client may take nothing while something waits for it.
+    pub stall_deadline: Duration,
+    /// Groups one user may own.
+    pub groups_owned_max: usize,
+    /// Groups on one connection.
+    pub groups_per_connection_max: usize,
+    /// Users named in one call.
+    pub user_list_max: usize,
+}
+
+/// What the doors of all shards share.
+pub struct Gate {
+    /// The limits of connections.
+    pub limits: Limits,
+    /// Pages that may open a socket.
+    pub origins: Origins,
+    /// What each address does.
+    pub addresses: Addresses,
+    /// Open WebSocket connections of all shards.
+    pub connections: AtomicUsize,
+    /// Set once when the node drains.
+    pub draining: AtomicBool,
+    keyring: RwLock<Arc<Keyring>>,
+}
+
+impl Gate {
+    /// A door that is open.
+    pub fn new(limits: Limits, origins: Origins, addresses: Addresses, keyring: Keyring) -> Self {
+        let (connections, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { limits, origins, addresses, connections, draining, keyring: RwLock::new(Arc::new(keyring)) }
+    }
+
+    /// The secrets in force.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other secrets in force, for logins from now on.
+    pub fn rekey(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+    }
+}
+
+/// One shard's door.
+pub struct Door {
+    /// The shard behind it.
+    pub shard: Rc<Shard>,
+    /// What it shares with the others.
+    pub gate: Arc<Gate>,
+    connections: RefCell<BTreeMap<u32, Rc<connection::Connection>>>,
+}
+
+impl Door {
+    /// A shard's door, without connections.
+    pub fn new(shard: Rc<Shard>, gate: Arc<Gate>) -> Rc<Self> {
+        Rc::new(Self { shard, gate, connections: RefCell::default() })
+    }
+}

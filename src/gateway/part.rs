@@ -1,0 +1,75 @@
+//! The end of a connection: out of its rooms, the close frame really sent, then read and dropped for a moment so that closing
+//! does not reset what is still on its way.
+
+use std::io::Read;
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+
+use super::connection::{Connection, Leave};
+use crate::protocol::frame;
+
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Connection {
+    pub(super) async fn part(self: Rc<Self>, readiness: AsyncFd<Rc<TcpStream>>, leave: Leave) {
+        let (shard, id) = (self.door.shard.clone(), self.id.get());
+        shard.leave_rooms(id);
+        self.forget_login();
+        if let Leave::Close(close) = leave {
+            shard.metrics().closed(close.code);
+            let mut bytes = Vec::with_capacity(128);
+            frame::put_close(&mut bytes, close.code, &close.reason);
+            shard.outboxes.borrow_mut().say(id.slot, &bytes);
+        }
+        let _ = tokio::time::timeout(LINGER, self.empty(&readiness)).await;
+        drop(readiness);
+        self.vanish();
+    }
+
+    /// Forgets the connection; its socket closes.
+    pub(super) fn vanish(&self) {
+        let (shard, id) = (&self.door.shard, self.id.get());
+        self.door.connections.borrow_mut().remove(&id.slot);
+        self.door.gate.addresses.leave(self.address);
+        self.door.gate.connections.fetch_sub(1, Ordering::Relaxed);
+        shard.metrics().connections.fetch_sub(1, Ordering::Relaxed);
+        // A letter that came during the farewell may have seated it again.
+        shard.leave_rooms(id);
+        shard.outboxes.borrow_mut().close(id.slot);
+    }
+
+    /// Sends what is left, says that nothing more will come, and waits for the peer to say the same.
+    async fn empty(&self, readiness: &AsyncFd<Rc<TcpStream>>) {
+        let (shard, slot) = (&self.door.shard, self.id.get().slot);
+        while !shard.drain(slot) {
+            match readiness.writable().await {
+                Ok(mut guard) if shard.outboxes.borrow().blocked_since(slot).is_some() => guard.clear_ready(),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        if shard.outboxes.borrow().socket(slot).is_none_or(|socket| socket.shutdown(Shutdown::Write).is_err()) {
+            return;
+        }
+        let mut rest = [0; 4096];
+        while let Ok(mut guard) = readiness.readable().await {
+            loop {
+                let outboxes = shard.outboxes.borrow();
+                let Some(mut socket) = outboxes.socket(slot).map(Rc::as_ref) else { return };
+                match socket.read(&mut rest) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                        guard.clear_ready();
+                        break;
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the WebSocket library reads from and writes to: a socket of the shard's table on the way in, the connection's outbox
+//! on the way out. It counts bytes, so that fragments without an end can be told from a message.
+
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+
+use crate::group::shard::Shard;
+
+/// One connection's wire.
+pub struct Wire {
+    shard: Rc<Shard>,
+    slot: u32,
+    /// Bytes read since the last whole message.
+    pub unfinished: usize,
+    /// Above this, reading fails: fragments without end.
+    pub unfinished_max: usize,
+}
+
+impl Wire {
+    /// The wire of a place in the shard's table; `early` bytes of it were read before.
+    pub fn new(shard: Rc<Shard>, slot: u32, early: usize) -> Self {
+        Self { shard, slot, unfinished: early, unfinished_max: usize::MAX }
+    }
+
+    /// Whether fragments went on for too long.
+    pub fn is_endless(&self) -> bool {
+        self.unfinished > self.unfinished_max
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_endless() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let outboxes = self.shard.outboxes.borrow();
+        let mut socket = outboxes.socket(self.slot).ok_or(io::ErrorKind::NotConnected)?.as_ref();
+        let n = socket.read(buffer)?;
+        self.unfinished += n;
+        self.shard.metrics().bytes_received.add(n as u64);
+        Ok(n)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        const PONG: u8 = 0x8a;
+        let mut outboxes = self.shard.outboxes.borrow_mut();
+        match frame.first() {
+            Some(&PONG) => outboxes.say_pong(self.slot, frame),
+            _ => outboxes.say(self.slot, frame),
+        }
+        self.shard.ring();
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
