@@ -114,9 +114,13 @@ async function write({ cmd, key, value }) {
   const { name } = current;
   const outcome = socket.write({ cmd, groupID: current.groupID, key, value });
   refresh();
+  if (!socket.ready) view.notice('Kept: your clicks go out when the connection is back.', 'kept');
   const { code, message, sent } = await outcome;
   refresh();
-  if (code === 0) return panel.confirmed();
+  if (code === 0) {
+    view.settle('kept');
+    return panel.confirmed();
+  }
   if (code !== -1) return view.notice(`${name}: ${REFUSED[code] ?? message} (${code})`, 'bad');
   view.notice(sent
     ? `${name}: one click found no answer in 60 s. It may have counted or not.`

@@ -103,7 +103,7 @@ export class View {
     this.#pause = setTimeout(() => {
       this.#pause = null;
       delete box.dataset.slow;
-      if (byID('notice').dataset.kind === 'slow') this.notice('');
+      this.settle('slow');
       this.allow(this.#allowed);
     }, ms);
     this.allow(this.#allowed);
@@ -113,6 +113,11 @@ export class View {
     const notice = byID('notice');
     notice.textContent = text;
     notice.dataset.kind = kind;
+  }
+
+  /** Takes back a notice of this kind, and no other. */
+  settle(kind) {
+    if (byID('notice').dataset.kind === kind) this.notice('');
   }
 
   #draw(room, empty) {

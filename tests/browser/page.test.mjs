@@ -159,9 +159,11 @@ test('after an orderly stop the page says so and comes back', async () => {
   await page.locator('#link:not([data-state="ready"])').waitFor();
   await button(page, 'Like +1').click();
   await figure(page, 'waiting', 1);
+  await page.getByText('Kept: your clicks go out').waitFor();
   await gateway.start();
   await shows(page, 'like', 2);
   await figure(page, 'waiting', 0);
+  assert.equal(await page.locator('#notice').textContent(), '');
   await leave();
 });
 
