@@ -14,9 +14,8 @@ use crate::server::{PATIENCE, Server, Setup};
 /// Reads pushes until the newest value heard of each key is the one expected.
 async fn settles(member: &mut Client, expected: &Value) {
     let mut newest: HashMap<String, Value> = HashMap::new();
-    let is_settled = |newest: &HashMap<String, Value>| {
-        expected.as_object().expect("counters").iter().all(|(key, value)| newest.get(key) == Some(value))
-    };
+    let is_settled =
+        |newest: &HashMap<String, Value>| expected.as_object().expect("counters").iter().all(|(key, value)| newest.get(key) == Some(value));
     while !is_settled(&newest) {
         let data = member.expect_event("GROUP_COUNTER_UPDATED").await;
         newest.insert(data["key"].as_str().expect("a key").to_owned(), data["value"].clone());

@@ -14,8 +14,7 @@ fn agrees(expected: &Value, seen: &Value) -> bool {
     match (expected, seen) {
         (Value::String(marker), _) if marker == "<any>" => true,
         (Value::Object(expected), Value::Object(seen)) => {
-            expected.len() == seen.len()
-                && expected.iter().all(|(key, value)| seen.get(key).is_some_and(|seen| agrees(value, seen)))
+            expected.len() == seen.len() && expected.iter().all(|(key, value)| seen.get(key).is_some_and(|seen| agrees(value, seen)))
         }
         (Value::Array(expected), Value::Array(seen)) => {
             expected.len() == seen.len() && expected.iter().zip(seen).all(|(expected, seen)| agrees(expected, seen))

@@ -57,15 +57,8 @@ async fn an_integer_may_come_as_a_string_of_digits() {
     let server = Setup::new().unthrottled().start().await;
     let mut ann = server.user("ann").await;
     let room = ann.create("ChatRoom").await;
-    let good = [
-        ("0", 0),
-        ("-0", 0),
-        ("7", 7),
-        ("007", 7),
-        ("-12", -12),
-        ("9223372036854775807", i64::MAX),
-        ("-9223372036854775808", i64::MIN),
-    ];
+    let good =
+        [("0", 0), ("-0", 0), ("7", 7), ("007", 7), ("-12", -12), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN)];
     for (text, value) in good {
         assert_eq!(ann.set(&room, json!({"s": text})).await.ok()["counters"], json!({"s": value}));
         ann.set(&room, json!({"i": 0, "d": 0})).await.ok();

@@ -33,7 +33,11 @@ async fn who_may_add_and_who_may_remove() {
         ann.add(&room, &["ben"]).await.ok();
         stranger.add(&room, &["dora"]).await.refused(10007);
         let by_member = ben.add(&room, &["dora"]).await;
-        if member_may_add { by_member.ok(); } else { by_member.refused(10007); }
+        if member_may_add {
+            by_member.ok();
+        } else {
+            by_member.refused(10007);
+        }
         admin.add(&room, &["emil"]).await.ok();
 
         stranger.remove(&room, &["emil"]).await.refused(10007);

@@ -114,8 +114,7 @@ impl Process {
         let file = setup.write(dir);
         let mut command = tallycast(&["serve", "--config", file.to_str().expect("UTF-8")]);
         command.envs(setup.env.iter().cloned()).current_dir(dir);
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started");
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started");
         let stderr = child.stderr.take().expect("standard error is piped");
         let (found, addresses) = watch::channel(Vec::new());
         let log = Arc::new(Mutex::new(String::new()));

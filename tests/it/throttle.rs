@@ -140,7 +140,11 @@ async fn after_retry_after_the_next_passes_and_refusals_have_cost_nothing() {
     let mut wait = Duration::ZERO;
     for (n, id) in ids.into_iter().enumerate() {
         let answer = ann.answer(id).await;
-        if n < 20 { answer.ok(); } else { wait = too_often(answer, 1_500) }
+        if n < 20 {
+            answer.ok();
+        } else {
+            wait = too_often(answer, 1_500)
+        }
     }
     sleep(wait).await;
     assert_eq!(ann.increase(&room, "like", 1).await.ok()["value"], 21);

@@ -68,10 +68,7 @@ impl Sig {
     }
 
     pub fn mac(&self) -> String {
-        let text = format!(
-            "TLS.identifier:{}\nTLS.sdkappid:{}\nTLS.time:{}\nTLS.expire:{}\n",
-            self.user, self.app, self.time, self.expire
-        );
+        let text = format!("TLS.identifier:{}\nTLS.sdkappid:{}\nTLS.time:{}\nTLS.expire:{}\n", self.user, self.app, self.time, self.expire);
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("any length of key will do");
         mac.update(text.as_bytes());
         STANDARD.encode(mac.finalize().into_bytes())

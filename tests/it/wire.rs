@@ -159,7 +159,11 @@ async fn endless_parts_that_make_no_message_end_in_1009() {
 async fn what_breaks_the_protocol_ends_in_1002() {
     let server = Server::start().await;
     let unmasked = b"\x81\x02{}".to_vec();
-    let reserved_bit = { let mut f = frame(true, TEXT, b"{}"); f[0] |= 0x40; f };
+    let reserved_bit = {
+        let mut f = frame(true, TEXT, b"{}");
+        f[0] |= 0x40;
+        f
+    };
     let cases = [
         unmasked,
         reserved_bit,
