@@ -1,0 +1,129 @@
+//! How it ends when the server stops: every accepted write is answered, and everybody is told when to come back.
+
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::{Duration, Instant};
+
+use crate::commands::increase;
+use crate::raw::{CLOSE, RawClient};
+use crate::server::{Server, Setup};
+
+fn assert_invitation(reason: &str) {
+    let reason: Value = serde_json::from_str(reason).unwrap_or_else(|_| panic!("the reason is JSON: {reason}"));
+    assert!(reason["after"].is_u64() && reason["spread"].is_u64(), "{reason}");
+}
+
+#[tokio::test]
+async fn a_stopping_server_says_when_to_come_back() {
+    let mut server = Server::start().await;
+    let mut ann = server.user("ann").await;
+    let mut nobody = server.connect().await;
+    let room = ann.create("ChatRoom").await;
+    ann.increase(&room, "like", 1).await.ok();
+    server.signal("TERM");
+    assert_invitation(&ann.expect_close(1012).await);
+    assert_invitation(&nobody.expect_close(1012).await);
+    drop((ann, nobody));
+    assert_eq!(server.exit().await.code(), Some(0));
+    assert!(TcpStream::connect(server.addr()).await.is_err(), "nobody listens there any more");
+}
+
+#[tokio::test]
+async fn an_interrupt_is_as_good_as_a_termination() {
+    let mut server = Server::start().await;
+    let mut ann = server.user("ann").await;
+    server.signal("INT");
+    assert_invitation(&ann.expect_close(1012).await);
+    assert_eq!(server.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn all_that_was_accepted_is_answered_before_the_end() {
+    let mut server = Setup::new().unthrottled().start().await;
+    let mut writers = Vec::new();
+    let room = server.user("ann").await.create("ChatRoom").await;
+    for n in 0..5 {
+        let mut writer = server.user(&format!("writer-{n}")).await;
+        writer.join(&room).await.ok();
+        writers.push(writer);
+    }
+    for writer in &mut writers {
+        for _ in 0..200 {
+            writer.send(increase(&room, "like", 1)).await;
+        }
+    }
+    server.signal("TERM");
+    let mut answered = 0;
+    for writer in &mut writers {
+        writer.expect_close(1012).await;
+        for answer in writer.unfetched() {
+            assert_eq!(answer["code"], 0, "{answer}");
+            answered += 1;
+        }
+    }
+    assert_eq!(server.exit().await.code(), Some(0));
+    server.again().await;
+    let mut ann = server.user("ann").await;
+    let data = ann.get(&room).await.ok();
+    assert_eq!(data["version"], answered, "as many writes are kept as were answered");
+    assert_eq!(data["counters"]["like"].as_u64().unwrap_or(0), answered);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_delays_the_end_by_little() {
+    let mut server = Server::start().await;
+    let mut deaf = RawClient::user(server.addr(), "ann").await;
+    let mut half = RawClient::tcp(server.addr()).await;
+    half.send(b"GET /ws HTTP/1.1\r\n").await;
+    let begun = Instant::now();
+    server.signal("TERM");
+    while deaf.next_frame().await.expect("a close frame").0 != CLOSE {}
+    assert_eq!(server.exit().await.code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(8), "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start().await;
+    let mut deaf = RawClient::user(server.addr(), "ann").await;
+    server.signal("TERM");
+    while deaf.next_frame().await.expect("a close frame").0 != CLOSE {}
+    let begun = Instant::now();
+    server.signal("TERM");
+    server.exit().await;
+    assert!(begun.elapsed() < Duration::from_millis(500), "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_close_of_a_client_is_answered() {
+    let server = Server::start().await;
+    for code in [1000u16, 1001, 3000, 4999] {
+        let mut raw = RawClient::user(server.addr(), "ann").await;
+        raw.frame(CLOSE, &code.to_be_bytes()).await;
+        raw.expect_close(code).await;
+    }
+    let mut raw = RawClient::user(server.addr(), "ann").await;
+    raw.frame(CLOSE, b"").await;
+    let (opcode, _) = raw.next_frame().await.expect("the answer to a close");
+    assert_eq!(opcode, CLOSE);
+    assert!(raw.ends().await);
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_fault_is_done() {
+    let server = Setup::new().unthrottled().start().await;
+    let mut raw = RawClient::user(server.addr(), "ann").await;
+    let create = json!({"id": 1, "cmd": "createGroup", "type": "ChatRoom", "name": "a", "groupID": "room"});
+    assert_eq!(raw.ask(&create.to_string()).await["code"], 0);
+    let mut bytes = Vec::new();
+    for id in 0..5 {
+        let mut request = increase("room", "like", 1);
+        request["id"] = json!(id);
+        bytes.extend(crate::raw::frame(true, crate::raw::TEXT, request.to_string().as_bytes()));
+    }
+    bytes.extend(crate::raw::frame(true, crate::raw::BINARY, b"x"));
+    raw.send(&bytes).await;
+    raw.expect_close(1003).await;
+    let mut ann = server.user("ann").await;
+    assert_eq!(ann.counters("room").await, json!({"like": 5}), "what was said before the fault was heard");
+}

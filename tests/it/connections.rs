@@ -1,0 +1,158 @@
+//! Deadlines and numbers of connections: who is let in, who must go, and after how long.
+
+use serde_json::json;
+use tokio::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::raw::{PING, PONG, RawClient};
+use crate::server::{Server, Setup};
+
+#[tokio::test]
+async fn who_does_not_log_in_in_time_is_closed_with_4004() {
+    let server = Setup::new().limit("login_deadline", "400ms").start().await;
+    let mut ann = server.user("ann").await;
+    let begun = Instant::now();
+    let mut nobody = server.connect().await;
+    nobody.ask(json!({"cmd": "ping"})).await.ok();
+    nobody.expect_close(4004).await;
+    assert!(begun.elapsed() >= Duration::from_millis(400), "closed too early");
+    // Her login was before his handshake: if the deadline held for her too, she would be gone by now.
+    ann.ask(json!({"cmd": "ping"})).await.ok();
+}
+
+#[tokio::test]
+async fn the_deadline_begins_again_with_a_logout() {
+    let server = Setup::new().limit("login_deadline", "400ms").start().await;
+    let mut ann = server.user("ann").await;
+    let mut late = server.connect().await;
+    late.expect_close(4004).await;
+    let begun = Instant::now();
+    ann.ask(json!({"cmd": "logout"})).await.ok();
+    ann.ask(json!({"cmd": "ping"})).await.ok();
+    ann.expect_close(4004).await;
+    assert!(begun.elapsed() >= Duration::from_millis(400), "closed too early");
+
+    let mut again = server.user("ann").await;
+    again.ask(json!({"cmd": "logout"})).await.ok();
+    again.login("ann").await.ok();
+    server.connect().await.expect_close(4004).await;
+    again.ask(json!({"cmd": "ping"})).await.ok();
+}
+
+#[tokio::test]
+async fn who_does_not_answer_pings_is_closed_with_4001() {
+    let server = Setup::new().limit("ping_every", "200ms").limit("pong_deadline", "300ms").start().await;
+    let mut deaf = RawClient::user(server.addr(), "ann").await;
+    let mut alive = server.user("ben").await;
+    let begun = Instant::now();
+    let (_, ()) = tokio::join!(
+        async {
+            assert_eq!(deaf.next_frame().await.map(|(opcode, _)| opcode), Some(PING), "a ping goes out");
+            deaf.expect_close(4001).await;
+        },
+        // Somebody who only answers pings, which his library does while he reads, stays all the time.
+        async {
+            loop {
+                if tokio::time::timeout(Duration::from_millis(1_500), alive.hear()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    );
+    assert!(begun.elapsed() >= Duration::from_millis(400), "closed before the pong was due");
+    alive.ask(json!({"cmd": "ping"})).await.ok();
+}
+
+#[tokio::test]
+async fn a_pong_is_enough_to_be_heard() {
+    let server = Setup::new().limit("ping_every", "150ms").limit("pong_deadline", "300ms").start().await;
+    let mut raw = RawClient::user(server.addr(), "ann").await;
+    let mut pings = 0;
+    while pings < 5 {
+        let (opcode, payload) = raw.next_frame().await.expect("the connection stays");
+        assert_eq!(opcode, PING);
+        raw.frame(PONG, &payload).await;
+        pings += 1;
+    }
+    assert_eq!(raw.ask(r#"{"id":1,"cmd":"ping"}"#).await["code"], 0);
+}
+
+#[tokio::test]
+async fn the_oldest_connection_of_a_user_gives_way_with_4503() {
+    let server = Setup::new().limit("connections_per_user_max", 2).start().await;
+    let mut ben = server.user("ben").await;
+    let mut first = server.user("ann").await;
+    let mut second = server.user("ann").await;
+    let mut third = server.user("ann").await;
+    first.expect_close(4503).await;
+    let mut fourth = server.user("ann").await;
+    second.expect_close(4503).await;
+    for client in [&mut third, &mut fourth, &mut ben] {
+        client.ask(json!({"cmd": "ping"})).await.ok();
+    }
+    // A place that is given back is a place: no one has to go for the next.
+    let room = ben.create("ChatRoom").await;
+    third.join(&room).await.ok();
+    fourth.leave().await;
+    let mut fifth = server.user("ann").await;
+    fifth.increase(&room, "like", 1).await.ok();
+    third.expect_push(&room, "like", 1).await;
+}
+
+#[tokio::test]
+async fn sixteen_connections_of_a_user_unless_told_otherwise() {
+    let server = Server::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..17 {
+        clients.push(server.user("ann").await);
+    }
+    clients[0].expect_close(4503).await;
+    for client in &mut clients[1..] {
+        client.ask(json!({"cmd": "ping"})).await.ok();
+    }
+
+    let open = Setup::new().limit("connections_per_user_max", 0).start().await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(open.user("ann").await);
+    }
+    for client in &mut clients {
+        client.ask(json!({"cmd": "ping"})).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_number_of_connections_in_all_there_is_503() {
+    let server = Setup::new().limit("connections_max", 5).start().await;
+    let mut clients = Vec::new();
+    for n in 0..5 {
+        clients.push(server.user(&format!("user-{n}")).await);
+    }
+    let reply = RawClient::upgrade_with(server.addr(), "").await;
+    assert_eq!(reply.status, 503);
+    let wait = reply.header("Retry-After").and_then(|value| value.parse::<u32>().ok());
+    assert!(wait.is_some_and(|seconds| seconds >= 1), "{}", reply.head);
+    for client in &mut clients {
+        client.ask(json!({"cmd": "ping"})).await.ok();
+    }
+    clients.pop().expect("there are five").leave().await;
+    let begun = Instant::now();
+    loop {
+        if Client::try_connect(server.addr()).await.is_ok() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "the place is never free again");
+    }
+}
+
+#[tokio::test]
+async fn loopback_is_exempt_from_the_number_for_each_address() {
+    let server = Setup::new().limit("connections_per_address_max", 2).start().await;
+    let mut clients = Vec::new();
+    for n in 0..10 {
+        clients.push(server.user(&format!("user-{n}")).await);
+    }
+    for client in &mut clients {
+        client.ask(json!({"cmd": "ping"})).await.ok();
+    }
+}

@@ -1,0 +1,28 @@
+//! The black-box tests: the real program is started, spoken to over loopback sockets, and ended by its process id.
+//! They know the contract and nothing of what is inside the server.
+
+mod avchat;
+mod client;
+mod closing;
+mod commands;
+mod connections;
+mod counters;
+mod durability;
+mod fanout;
+mod faults;
+mod golden;
+mod groups;
+mod http;
+mod integers;
+mod login;
+mod members;
+mod operations;
+mod ops;
+mod oracles;
+mod order;
+mod pushes;
+mod raw;
+mod server;
+mod throttle;
+mod usersig;
+mod wire;
