@@ -11,5 +11,7 @@ pub mod gateway;
 pub mod group;
 pub mod metrics;
 pub mod protocol;
+pub mod rest;
+pub mod server;
 pub mod store;
 pub mod users;

@@ -116,7 +116,7 @@ impl Door {
             Wanted::Refused(status, extra, text) => return Err(refuse(status, extra, text)),
             Wanted::Socket(accept) => accept,
         };
-        if self.gate.draining.load(Ordering::Relaxed) {
+        if self.shard.node.draining.load(Ordering::Relaxed) {
             return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server is stopping"));
         }
         let max = self.gate.limits.connections_max;
@@ -138,7 +138,7 @@ impl Door {
     fn seat(self: &Rc<Self>, stream: TcpStream, address: IpAddr) -> io::Result<Rc<Connection>> {
         stream.set_nodelay(true)?;
         socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
-        let (id, bell) = self.shard.outboxes.borrow_mut().open(self.shard.index, stream.into_std()?);
+        let (id, bell) = self.shard.outboxes.borrow_mut().open(self.shard.index, stream);
         let session = Session::new(Instant::now()).into();
         let connection = Rc::new(Connection { door: self.clone(), address, session, bell, id: id.into() });
         self.connections.borrow_mut().insert(id.slot, connection.clone());

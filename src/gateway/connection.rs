@@ -2,11 +2,11 @@
 //! comes in, and for going out only when the pipe was full.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -64,23 +64,16 @@ type Socket = WebSocket<Wire>;
 pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let (shard, slot) = (connection.door.shard.clone(), connection.id.get().slot);
     let Some(stream) = shard.outboxes.borrow().socket(slot).cloned() else { return };
-    let readiness = match AsyncFd::register(stream) {
-        Ok(readiness) => readiness,
-        Err(e) => {
-            tracing::warn!("cannot watch a connection: {e}");
-            return connection.vanish();
-        }
-    };
-    let mut wire = Wire::new(shard, slot, early.len());
+    let mut wire = Wire::new(shard, slot, stream.clone(), early.len());
     wire.unfinished_max = connection.unfinished_max();
     let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(connection.socket_config()));
-    let leave = connection.clone().talk(&mut socket, &readiness).await;
+    let leave = connection.clone().talk(&mut socket, &stream).await;
     drop(socket);
-    connection.part(readiness, leave).await;
+    connection.part(stream, leave).await;
 }
 
 impl Connection {
-    async fn talk(self: Rc<Self>, socket: &mut Socket, readiness: &AsyncFd<Rc<TcpStream>>) -> Leave {
+    async fn talk(self: Rc<Self>, socket: &mut Socket, stream: &TcpStream) -> Leave {
         let slot = self.id.get().slot;
         let mut more = true;
         loop {
@@ -89,7 +82,7 @@ impl Connection {
             }
             let shard = &self.door.shard;
             let crowded = self.bell.in_flight.get() >= IN_FLIGHT_MAX || shard.outboxes.borrow().is_overfull(slot);
-            let paused = crowded || self.door.gate.draining.load(std::sync::atomic::Ordering::Relaxed);
+            let paused = crowded || self.door.shard.node.draining.load(std::sync::atomic::Ordering::Relaxed);
             if more && !paused && !self.bell.blocked.get() {
                 // What the library has read ahead is not announced by the socket again.
                 match self.read(socket) {
@@ -107,23 +100,12 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.bell.rung() => {}
-                writable = readiness.writable(), if self.bell.blocked.get() => match writable {
-                    Ok(mut guard) if !shard.drain(slot) => guard.clear_ready(),
-                    Ok(_) => {}
+                writable = stream.writable(), if self.bell.blocked.get() => match writable {
+                    Ok(()) => drop(shard.drain(slot)),
                     Err(_) => return Leave::Gone,
                 },
-                readable = readiness.readable(), if !paused => match readable {
-                    Ok(mut guard) => match self.read(socket) {
-                        Next::Nothing => guard.clear_ready(),
-                        Next::More => more = true,
-                        Next::Leave(leave) => return leave,
-                        Next::Slow(id, body) => {
-                            more = true;
-                            if let Err(leave) = self.clone().slow(id, body, socket).await {
-                                return leave;
-                            }
-                        }
-                    },
+                readable = stream.readable(), if !paused && !more => match readable {
+                    Ok(()) => more = true,
                     Err(_) => return Leave::Gone,
                 },
             }
@@ -256,9 +238,13 @@ impl Connection {
     pub(super) fn tick(&self, now: Instant) {
         let limits = &self.door.gate.limits;
         let slot = self.id.get().slot;
-        let stalled = self.door.shard.outboxes.borrow().blocked_since(slot).is_some_and(|since| {
-            !limits.stall_deadline.is_zero() && now.duration_since(since) >= limits.stall_deadline
-        });
+        let stalled = self
+            .door
+            .shard
+            .outboxes
+            .borrow()
+            .blocked_since(slot)
+            .is_some_and(|since| !limits.stall_deadline.is_zero() && now.duration_since(since) >= limits.stall_deadline);
         let due = if stalled { Due::Close(Close::STALLED) } else { self.session.borrow_mut().tick(limits, now, unix_millis() / 1000) };
         match due {
             Due::Nothing => {}

@@ -15,7 +15,7 @@ mod wire;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -70,16 +70,14 @@ pub struct Gate {
     pub addresses: Addresses,
     /// Open WebSocket connections of all shards.
     pub connections: AtomicUsize,
-    /// Set once when the node drains.
-    pub draining: AtomicBool,
     keyring: RwLock<Arc<Keyring>>,
 }
 
 impl Gate {
     /// A door that is open.
     pub fn new(limits: Limits, origins: Origins, addresses: Addresses, keyring: Keyring) -> Self {
-        let (connections, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { limits, origins, addresses, connections, draining, keyring: RwLock::new(Arc::new(keyring)) }
+        let connections = AtomicUsize::new(0);
+        Self { limits, origins, addresses, connections, keyring: RwLock::new(Arc::new(keyring)) }
     }
 
     /// The secrets in force.

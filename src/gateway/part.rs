@@ -1,13 +1,13 @@
 //! The end of a connection: out of its rooms, the close frame really sent, then read and dropped for a moment so that closing
 //! does not reset what is still on its way.
 
-use std::io::Read;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
+use socket2::SockRef;
+use tokio::net::TcpStream;
 
 use super::connection::{Connection, Leave};
 use crate::protocol::frame;
@@ -15,7 +15,7 @@ use crate::protocol::frame;
 const LINGER: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub(super) async fn part(self: Rc<Self>, readiness: AsyncFd<Rc<TcpStream>>, leave: Leave) {
+    pub(super) async fn part(self: Rc<Self>, stream: Rc<TcpStream>, leave: Leave) {
         let (shard, id) = (self.door.shard.clone(), self.id.get());
         shard.leave_rooms(id);
         self.forget_login();
@@ -25,8 +25,8 @@ impl Connection {
             frame::put_close(&mut bytes, close.code, &close.reason);
             shard.outboxes.borrow_mut().say(id.slot, &bytes);
         }
-        let _ = tokio::time::timeout(LINGER, self.empty(&readiness)).await;
-        drop(readiness);
+        let _ = tokio::time::timeout(LINGER, self.empty(&stream)).await;
+        drop(stream);
         self.vanish();
     }
 
@@ -43,32 +43,22 @@ impl Connection {
     }
 
     /// Sends what is left, says that nothing more will come, and waits for the peer to say the same.
-    async fn empty(&self, readiness: &AsyncFd<Rc<TcpStream>>) {
+    async fn empty(&self, stream: &TcpStream) {
         let (shard, slot) = (&self.door.shard, self.id.get().slot);
         while !shard.drain(slot) {
-            match readiness.writable().await {
-                Ok(mut guard) if shard.outboxes.borrow().blocked_since(slot).is_some() => guard.clear_ready(),
-                Ok(_) => {}
-                Err(_) => return,
+            if stream.writable().await.is_err() {
+                return;
             }
         }
-        if shard.outboxes.borrow().socket(slot).is_none_or(|socket| socket.shutdown(Shutdown::Write).is_err()) {
+        if SockRef::from(stream).shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut rest = [0; 4096];
-        while let Ok(mut guard) = readiness.readable().await {
-            loop {
-                let outboxes = shard.outboxes.borrow();
-                let Some(mut socket) = outboxes.socket(slot).map(Rc::as_ref) else { return };
-                match socket.read(&mut rest) {
-                    Ok(0) => return,
-                    Ok(_) => {}
-                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
-                        guard.clear_ready();
-                        break;
-                    }
-                    Err(_) => return,
-                }
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut rest) {
+                Ok(0) => return,
+                Err(e) if e.kind() != std::io::ErrorKind::WouldBlock => return,
+                _ => {}
             }
         }
     }

@@ -4,12 +4,18 @@
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
 use crate::group::shard::Shard;
 
 /// One connection's wire.
 pub struct Wire {
     shard: Rc<Shard>,
     slot: u32,
+    stream: Rc<TcpStream>,
+    /// The last read got less than it had room for: nothing more is there.
+    is_dry: bool,
     /// Bytes read since the last whole message.
     pub unfinished: usize,
     /// Above this, reading fails: fragments without end.
@@ -18,8 +24,8 @@ pub struct Wire {
 
 impl Wire {
     /// The wire of a place in the shard's table; `early` bytes of it were read before.
-    pub fn new(shard: Rc<Shard>, slot: u32, early: usize) -> Self {
-        Self { shard, slot, unfinished: early, unfinished_max: usize::MAX }
+    pub fn new(shard: Rc<Shard>, slot: u32, stream: Rc<TcpStream>, early: usize) -> Self {
+        Self { shard, slot, stream, is_dry: false, unfinished: early, unfinished_max: usize::MAX }
     }
 
     /// Whether fragments went on for too long.
@@ -33,9 +39,12 @@ impl Read for Wire {
         if self.is_endless() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let outboxes = self.shard.outboxes.borrow();
-        let mut socket = outboxes.socket(self.slot).ok_or(io::ErrorKind::NotConnected)?.as_ref();
-        let n = socket.read(buffer)?;
+        if std::mem::take(&mut self.is_dry) {
+            // Tells the runtime what a further read would only find out again.
+            return self.stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+        }
+        let n = self.stream.try_read(buffer)?;
+        self.is_dry = n > 0 && n < buffer.len();
         self.unfinished += n;
         self.shard.metrics().bytes_received.add(n as u64);
         Ok(n)

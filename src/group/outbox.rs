@@ -4,12 +4,13 @@
 //! whose pipe is full keeps the rest of a frame and nothing else: what it missed is fetched from its rooms when it drains.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Write};
-use std::net::TcpStream;
+use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use socket2::SockRef;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::room::Room;
@@ -105,7 +106,7 @@ pub struct Outboxes {
 }
 
 impl Outboxes {
-    /// Takes a non-blocking socket in.
+    /// Takes a socket in.
     pub fn open(&mut self, shard: u16, socket: TcpStream) -> (ConnId, Rc<Bell>) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.sockets.push(None);
@@ -193,8 +194,9 @@ impl Outboxes {
             outbox.pending.extend_from_slice(frame);
             return Pushed::Sent;
         }
-        let Some(mut socket) = self.sockets[at].as_deref() else { return Pushed::Sent };
-        match socket.write(frame) {
+        let Some(socket) = self.sockets[at].as_deref() else { return Pushed::Sent };
+        // Past the runtime's own notion of readiness, which lies in memory that this walk would have to fetch.
+        match SockRef::from(socket).send(frame) {
             Ok(n) => {
                 self.bytes_sent += n as u64;
                 if n < frame.len() {
@@ -228,13 +230,13 @@ impl Outboxes {
     /// Sends as much as the pipe takes. True when nothing is left: then the connection may catch up in its rooms.
     pub fn drain(&mut self, slot: u32, now: Instant) -> bool {
         let at = slot as usize;
-        let (Some(outbox), Some(mut socket)) = (&mut self.boxes[at], self.sockets[at].as_deref()) else { return false };
+        let (Some(outbox), Some(socket)) = (&mut self.boxes[at], self.sockets[at].as_deref()) else { return false };
         let mut sent = 0;
         let full = loop {
             if sent == outbox.pending.len() {
                 break false;
             }
-            match socket.write(&outbox.pending[sent..]) {
+            match socket.try_write(&outbox.pending[sent..]) {
                 Ok(n) => sent += n,
                 Err(e) if is_full(&e) => break true,
                 Err(_) => sent = outbox.pending.len(),

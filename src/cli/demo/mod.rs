@@ -1,0 +1,148 @@
+//! `tallycast demo`: everything on one loopback address, to try it: rooms of every type, viewers who are real clients, a page.
+
+mod viewers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::json;
+
+use super::log;
+use super::serve::serve;
+use crate::auth::Keyring;
+use crate::config::Sources;
+use crate::domain::code::Code;
+use crate::domain::member::{GroupType, JoinOption};
+use crate::domain::name::{GroupId, GroupName, UserId};
+use crate::group::node::Node;
+use crate::group::{Ask, Command, Door};
+use crate::protocol::request::NewGroup;
+use crate::rest::assets;
+use crate::server::Server;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Where to listen: a loopback address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = loopback)]
+    listen: SocketAddr,
+    /// The folder of the store; a temporary one unless given
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many simulated viewers come, each over a socket of his own
+    #[arg(long, value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    viewers: u16,
+}
+
+struct Room {
+    id: &'static str,
+    kind: GroupType,
+    name: &'static str,
+}
+
+const ROOMS: [Room; 4] = [
+    Room { id: "live-stage", kind: GroupType::AvChatRoom, name: "Live stage" },
+    Room { id: "game-lounge", kind: GroupType::ChatRoom, name: "Game lounge" },
+    Room { id: "vote-plaza", kind: GroupType::Public, name: "Vote plaza" },
+    Room { id: "backstage", kind: GroupType::Private, name: "Backstage" },
+];
+const HOST: &str = "host";
+const SIG_SECONDS: u64 = 86_400;
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let temporary = match &args.data {
+        Some(_) => None,
+        None => Some(Temporary::make()?),
+    };
+    let data = args.data.clone().or_else(|| temporary.as_ref().map(|t| t.0.clone())).unwrap_or_default();
+    let secret: String = (0..64).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect();
+    let (listen, data) = (args.listen.to_string(), data.display().to_string());
+    let sources = Sources::new().flag("demo", "app.secret_keys", Some(&secret)).flag("--listen", "listen", Some(&listen));
+    let sources = sources.flag("--data", "store.path", Some(&data)).flag("demo", "app.sdk_app_id", Some("1400000000"));
+    let config = sources.read()?;
+    let level = log::start(&config.log)?;
+    let keyring = Arc::new(config.app.keyring.clone());
+    let site = assets::page().route("/demo/session", get(session).with_state(keyring.clone()));
+    let begun = |server: &Server| {
+        let rooms = make_rooms(server.node.clone());
+        let (address, count) = (server.address, args.viewers);
+        tokio::spawn(async move {
+            if let Err(e) = rooms.await {
+                tracing::error!("the demo's rooms could not be made: {e:#}");
+            }
+            viewers::come(address, keyring, count);
+        });
+        tracing::info!("open http://{} in a browser, in two tabs; Ctrl-C ends the demo", server.address);
+        Ok(())
+    };
+    serve(&config, site, begun, || Ok(sources.read()?), &level)
+}
+
+/// Who asks gets a UserSig: that is why the demo is for this machine alone.
+async fn session(State(keyring): State<Arc<Keyring>>, Query(query): Query<Vec<(String, String)>>) -> impl IntoResponse {
+    let asked = query.iter().find(|(name, _)| name == "userID").map(|(_, id)| id.as_str()).unwrap_or_default();
+    let (status, answer) = match UserId::parse(asked) {
+        Err(e) => (StatusCode::BAD_REQUEST, json!({"code": Code::InvalidParameter.number(), "message": e.to_string()})),
+        Ok(user) => {
+            let groups: Vec<_> = ROOMS.iter().map(|r| json!({"groupID": r.id, "type": r.kind.name(), "name": r.name})).collect();
+            let sig = keyring.sign(&user, unix_seconds(), SIG_SECONDS);
+            (StatusCode::OK, json!({"sdkAppID": keyring.app_id(), "userID": user.as_str(), "userSig": sig, "groups": groups}))
+        }
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(answer))
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Makes the rooms that are not there yet.
+async fn make_rooms(node: Arc<Node>) -> anyhow::Result<()> {
+    let host = node.users.visit(&UserId::parse(HOST)?);
+    for room in ROOMS {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let new = NewGroup { id: None, kind: room.kind, name: GroupName::parse(room.name)?, join_option: JoinOption::FreeAccess };
+        let door = Door::Call(None, Box::new(move |answer| drop(tell.send(answer))));
+        node.tell(Command { group: GroupId::parse(room.id)?, ask: Ask::Create(new), user: host.clone(), door, throttled: false });
+        match told.await.context("no answer")? {
+            Err(refusal) if !matches!(refusal.code, Code::GroupIdTaken | Code::GroupIdTakenByOwn) => anyhow::bail!("{}", refusal.message),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The demo hands out UserSigs to whoever asks, so nobody but this machine may reach it.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => Err("the demo listens on loopback addresses only, such as 127.0.0.1:8080".into()),
+        Err(_) => Err("not an address and a port such as 127.0.0.1:8080".into()),
+    }
+}
+
+/// A folder that goes away with the demo.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn make() -> anyhow::Result<Self> {
+        let name = format!("tallycast-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nothing is lost if it stays: it lies among the system's temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,264 @@
+//! The gateway as a value: built from the ground up, drained from the top down. One thread and one single-threaded runtime
+//! for each shard.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::config::{AllowedOrigins, Config, Durability};
+use crate::domain::throttle::Window;
+use crate::gateway::accept::Http;
+use crate::gateway::{self, Addresses, Door, Gate, Origins};
+use crate::group;
+use crate::group::node::Node;
+use crate::group::shard::Shard;
+use crate::rest;
+use crate::store::{self, Store};
+use crate::users::Users;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 8192;
+/// Descriptors kept back for the store, for plain HTTP and for the system.
+const DESCRIPTORS_KEPT: usize = 128;
+/// A drain that takes longer than this is cut short.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A running gateway.
+pub struct Server {
+    /// What its shards share.
+    pub node: Arc<Node>,
+    /// What its doors share.
+    pub gate: Arc<Gate>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    shards: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the store, binds the addresses and begins to serve. `site` is served beside the gateway's own paths; `on_fatal`
+    /// is called once if the store cannot go on.
+    pub fn start(config: &Config, site: Router, on_fatal: store::OnFatal) -> anyhow::Result<Self> {
+        let shards = match config.shards {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            shards => shards,
+        };
+        let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024) as usize;
+        let listeners = listen(config.listen, shards).with_context(|| format!("cannot listen on {}", config.listen))?;
+        let address = listeners[0].local_addr().context("cannot tell the address")?;
+        let internal = match config.internal_listen {
+            None => None,
+            Some(at) => Some(listen(at, 1).with_context(|| format!("cannot listen on {at}"))?.remove(0)),
+        };
+        let store = Store::open(&store_options(config), on_fatal)?;
+        let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
+        let node = Arc::new(Node::new(store, users, group_limits(config), shards));
+        let limits = &config.limits;
+        let addresses = Addresses::new(limits.connections_per_address_max, limits.bad_logins_per_minute_max);
+        let gate = Gate::new(gateway_limits(config, descriptors), origins(config), addresses, config.app.keyring.clone());
+        let gate = Arc::new(gate);
+        let (stop, stopped) = watch::channel(false);
+
+        let ops = rest::ops::internal(node.clone());
+        let mut site = rest::ops::health().merge(site);
+        let inside = match &internal {
+            Some(_) => rest::ops::health().merge(ops),
+            None => {
+                site = site.merge(ops);
+                Router::new()
+            }
+        };
+        let http = Site { router: site, limits: http_limits(config) };
+        if let Some(listener) = &internal {
+            tracing::info!("metrics and readiness: listening on http://{}", listener.local_addr().context("cannot tell the address")?);
+        }
+        tracing::info!("listening on http://{address}");
+        let mut internal = internal;
+        let threads = listeners.into_iter().enumerate().map(|(index, listener)| {
+            let inside = internal.take().map(|listener| (listener, Site { router: inside.clone(), limits: http.limits }));
+            let parts = Parts { index: index as u16, listener, node: node.clone(), gate: gate.clone(), http: http.clone(), inside };
+            let stopped = stopped.clone();
+            let name = format!("shard-{index}");
+            std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
+        });
+        let shards = threads.collect::<anyhow::Result<_>>()?;
+        Ok(Self { node, gate, address, stop, shards })
+    }
+
+    /// Answers what was accepted, tells every client to come back later, and closes the store. Blocks until then.
+    pub fn stop(self) -> anyhow::Result<()> {
+        self.node.draining.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        for shard in self.shards {
+            if shard.join().is_err() {
+                tracing::error!("a shard had panicked");
+            }
+        }
+        self.node.store.clone().close().context("the store did not end cleanly")
+    }
+}
+
+struct Parts {
+    index: u16,
+    listener: TcpListener,
+    node: Arc<Node>,
+    gate: Arc<Gate>,
+    http: Site,
+    inside: Option<(TcpListener, Site)>,
+}
+
+impl Parts {
+    fn run(self, mut stopped: watch::Receiver<bool>) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs descriptors, which were kept back");
+        tokio::task::LocalSet::new().block_on(&runtime, async move {
+            let shard = Shard::new(self.index, self.node);
+            let door = Door::new(shard.clone(), self.gate);
+            tokio::task::spawn_local(shard.clone().run());
+            tokio::task::spawn_local(door.clone().keep_time());
+            let listener = tokio::net::TcpListener::from_std(self.listener).expect("the listener is non-blocking");
+            let accepting = tokio::task::spawn_local(door.clone().accept(listener, Rc::new(self.http)));
+            if let Some((listener, site)) = self.inside {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
+                tokio::task::spawn_local(serve_inside(listener, site));
+            }
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+            accepting.abort();
+            let drained = async {
+                door.drain().await;
+                while !shard.is_calm() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
+                tracing::warn!("some connections did not end in time");
+            }
+        });
+    }
+}
+
+async fn serve_inside(listener: tokio::net::TcpListener, site: Site) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(tokio::task::spawn_local(rest::serve(stream, Vec::new(), peer, site.router.clone(), site.limits))),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// What plain HTTP gets.
+#[derive(Clone)]
+struct Site {
+    router: Router,
+    limits: rest::Limits,
+}
+
+impl Http for Site {
+    async fn serve(&self, stream: TcpStream, early: Vec<u8>, peer: SocketAddr) {
+        rest::serve(stream, early, peer, self.router.clone(), self.limits).await;
+    }
+}
+
+/// One listener for each shard, on one port. Sharing a port is asked for only after nobody else was found on it: the kernel
+/// would share it with any other program of this user.
+fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
+    let bind = |address: SocketAddr, shared: bool| {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        Ok::<_, io::Error>(socket)
+    };
+    let begin = |socket: Socket| {
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok::<TcpListener, io::Error>(socket.into())
+    };
+    let first = bind(address, false)?;
+    if shards == 1 {
+        return Ok(vec![begin(first)?]);
+    }
+    let probe = begin(first)?;
+    let address = probe.local_addr()?;
+    drop(probe);
+    (0..shards).map(|_| begin(bind(address, true)?)).collect()
+}
+
+fn store_options(config: &Config) -> store::Options {
+    let durability = match config.store.durability {
+        Durability::Sync => store::Durability::Sync,
+        Durability::Interval => store::Durability::Interval,
+    };
+    store::Options {
+        durability,
+        cache_bytes: config.store.cache_bytes,
+        replay_window: config.limits.replay_window,
+        ..store::Options::new(&config.store.path)
+    }
+}
+
+fn group_limits(config: &Config) -> group::Limits {
+    let limits = &config.limits;
+    let millis = limits.counter_window.as_millis() as u64;
+    // A window of no length limits nothing.
+    let window = |calls_max| Window { calls_max: if millis == 0 { 0 } else { calls_max }, millis };
+    let interval = &config.push.min_interval;
+    let forever = |d: Duration| if d.is_zero() { Duration::MAX } else { d };
+    group::Limits {
+        writes: window(limits.counter_writes_max),
+        reads: window(limits.counter_reads_max),
+        replay_millis: limits.replay_window.as_millis() as u64,
+        replay_answers_max: limits.replay_answers_max,
+        keys_max: limits.counters_per_group_max,
+        members_max: limits.members_per_group_max,
+        groups_per_connection_max: limits.groups_per_connection_max,
+        idle_after: forever(limits.group_idle_after),
+        push_min_interval: [interval.private, interval.public, interval.chat_room, interval.av_chat_room],
+        push_frames_per_second: config.push.max_frames_per_second,
+    }
+}
+
+fn gateway_limits(config: &Config, descriptors: usize) -> gateway::Limits {
+    let limits = &config.limits;
+    let most = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
+    gateway::Limits {
+        connections_max: if limits.connections_max == 0 { most } else { limits.connections_max.min(most) },
+        frames_per_second_max: limits.frames_per_second_max,
+        frame_bytes_max: limits.frame_bytes_max,
+        frame_bytes_max_before_login: limits.frame_bytes_max_before_login,
+        faults_per_minute_max: limits.faults_per_minute_max,
+        login_deadline: limits.login_deadline,
+        handshake_deadline: limits.handshake_deadline,
+        head_bytes_max: limits.head_bytes_max,
+        headers_max: limits.headers_max,
+        ping_every: limits.ping_every,
+        pong_deadline: limits.pong_deadline,
+        stall_deadline: limits.stall_deadline,
+        groups_owned_max: limits.groups_owned_max,
+        groups_per_connection_max: limits.groups_per_connection_max,
+        user_list_max: limits.user_list_max,
+    }
+}
+
+fn http_limits(config: &Config) -> rest::Limits {
+    let limits = &config.limits;
+    rest::Limits { head_deadline: limits.handshake_deadline, head_bytes_max: limits.head_bytes_max, headers_max: limits.headers_max }
+}
+
+fn origins(config: &Config) -> Origins {
+    match &config.security.allowed_origins {
+        AllowedOrigins::SameHost => Origins::SameHost,
+        AllowedOrigins::Any => Origins::Any,
+        AllowedOrigins::List(list) => Origins::List(list.clone()),
+    }
+}
