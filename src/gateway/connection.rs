@@ -64,7 +64,7 @@ type Socket = WebSocket<Wire>;
 pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let (shard, slot) = (connection.door.shard.clone(), connection.id.get().slot);
     let Some(stream) = shard.outboxes.borrow().socket(slot).cloned() else { return };
-    let mut wire = Wire::new(shard, slot, stream.clone(), early.len());
+    let mut wire = Wire::new(shard, slot, stream.clone(), &early);
     wire.unfinished_max = connection.unfinished_max();
     let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(connection.socket_config()));
     let leave = connection.clone().talk(&mut socket, &stream).await;
@@ -121,19 +121,21 @@ impl Connection {
             }
             let message = socket.read();
             let wire = socket.get_mut();
+            if let Err(close) = self.session.borrow_mut().frames(wire.scan.frames, &self.door.gate.limits, now) {
+                return Next::Leave(Leave::Close(close));
+            }
             let message = match message {
                 Ok(message) => message,
                 Err(Error::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => {
-                    return if wire.is_endless() { Next::Leave(Leave::Close(Close::TOO_BIG)) } else { Next::Nothing };
+                    return match (wire.is_endless(), wire.scan.has_long_control) {
+                        (true, _) => Next::Leave(Leave::Close(Close::TOO_BIG)),
+                        (_, true) => Next::Leave(Leave::Close(Close::PROTOCOL)),
+                        _ => Next::Nothing,
+                    };
                 }
                 Err(e) => return Next::Leave(fault_of(e)),
             };
-            let mut session = self.session.borrow_mut();
-            session.heard(now);
-            if let Err(close) = session.frame(&self.door.gate.limits, now) {
-                return Next::Leave(Leave::Close(close));
-            }
-            drop(session);
+            self.session.borrow_mut().heard(now);
             match message {
                 Message::Text(text) => {
                     wire.unfinished = 0;

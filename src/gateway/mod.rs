@@ -9,6 +9,7 @@ mod handshake;
 mod head;
 mod login;
 mod part;
+mod scan;
 mod session;
 mod wire;
 

@@ -9,7 +9,7 @@ use crate::users::User;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Seconds over which the frame rate is looked at.
-const RATE_SECONDS: usize = 3;
+const RATE_SECONDS: u64 = 3;
 
 /// Who is logged in.
 #[derive(Debug, Clone)]
@@ -45,7 +45,8 @@ pub struct Session {
     faults: u32,
     faults_since: Instant,
     rate_second: u64,
-    rates: [u32; RATE_SECONDS],
+    rates: [u64; RATE_SECONDS as usize],
+    frames_counted: u64,
     began: Instant,
 }
 
@@ -60,7 +61,8 @@ impl Session {
             faults: 0,
             faults_since: now,
             rate_second: 0,
-            rates: [0; RATE_SECONDS],
+            rates: [0; RATE_SECONDS as usize],
+            frames_counted: 0,
             began: now,
         }
     }
@@ -71,19 +73,20 @@ impl Session {
         self.pinged_at = None;
     }
 
-    /// A frame came in. Error: more of them than allowed over three seconds.
-    pub fn frame(&mut self, limits: &Limits, now: Instant) -> Result<(), Close> {
-        if limits.frames_per_second_max == 0 {
+    /// So many frames have begun in all. Error: more of them than allowed over three seconds.
+    pub fn frames(&mut self, in_all: u64, limits: &Limits, now: Instant) -> Result<(), Close> {
+        let fresh = in_all - std::mem::replace(&mut self.frames_counted, in_all);
+        if limits.frames_per_second_max == 0 || fresh == 0 {
             return Ok(());
         }
         let second = now.duration_since(self.began).as_secs();
-        for passed in 0..(second - self.rate_second).min(RATE_SECONDS as u64) {
-            self.rates[((second - passed) % RATE_SECONDS as u64) as usize] = 0;
+        for passed in 0..(second - self.rate_second).min(RATE_SECONDS) {
+            self.rates[((second - passed) % RATE_SECONDS) as usize] = 0;
         }
         self.rate_second = second;
-        self.rates[(second % RATE_SECONDS as u64) as usize] += 1;
-        let allowed = limits.frames_per_second_max.saturating_mul(RATE_SECONDS as u32);
-        if self.rates.iter().sum::<u32>() > allowed { Err(Close::TOO_MANY_FRAMES) } else { Ok(()) }
+        self.rates[(second % RATE_SECONDS) as usize] += fresh;
+        let allowed = u64::from(limits.frames_per_second_max) * RATE_SECONDS;
+        if self.rates.iter().sum::<u64>() > allowed { Err(Close::TOO_MANY_FRAMES) } else { Ok(()) }
     }
 
     /// A faulty frame came in. Error: one more than allowed in a minute; it is not answered.
@@ -185,12 +188,11 @@ mod tests {
         let (limits, start) = (limits(), Instant::now());
         let mut session = Session::new(start);
         for second in 0..10 {
-            for _ in 0..100 {
-                assert_eq!(session.frame(&limits, start + seconds(second)), Ok(()));
-            }
+            assert_eq!(session.frames((second + 1) * 100, &limits, start + seconds(second)), Ok(()));
         }
-        assert_eq!(session.frame(&limits, start + seconds(9)), Err(Close::TOO_MANY_FRAMES));
-        assert_eq!(session.frame(&limits, start + seconds(60)), Ok(()));
+        assert_eq!(session.frames(1001, &limits, start + seconds(9)), Err(Close::TOO_MANY_FRAMES));
+        assert_eq!(session.frames(1301, &limits, start + seconds(60)), Ok(()));
+        assert_eq!(session.frames(1302, &limits, start + seconds(62)), Err(Close::TOO_MANY_FRAMES));
         for _ in 0..20 {
             assert_eq!(session.fault(&limits, start), Ok(()));
         }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::scan::Scan;
 use crate::group::shard::Shard;
 
 /// One connection's wire.
@@ -16,6 +17,8 @@ pub struct Wire {
     stream: Rc<TcpStream>,
     /// The last read got less than it had room for: nothing more is there.
     is_dry: bool,
+    /// The heads of frames read so far.
+    pub scan: Scan,
     /// Bytes read since the last whole message.
     pub unfinished: usize,
     /// Above this, reading fails: fragments without end.
@@ -24,8 +27,15 @@ pub struct Wire {
 
 impl Wire {
     /// The wire of a place in the shard's table; `early` bytes of it were read before.
-    pub fn new(shard: Rc<Shard>, slot: u32, stream: Rc<TcpStream>, early: usize) -> Self {
-        Self { shard, slot, stream, is_dry: false, unfinished: early, unfinished_max: usize::MAX }
+    pub fn new(shard: Rc<Shard>, slot: u32, stream: Rc<TcpStream>, early: &[u8]) -> Self {
+        let mut scan = Scan::default();
+        scan.eat(early);
+        Self { shard, slot, stream, is_dry: false, scan, unfinished: early.len(), unfinished_max: usize::MAX }
+    }
+
+    /// Whether nothing more is to be read: fragments went on for too long, or a frame cannot be.
+    pub fn is_spoilt(&self) -> bool {
+        self.is_endless() || self.scan.has_long_control
     }
 
     /// Whether fragments went on for too long.
@@ -36,7 +46,7 @@ impl Wire {
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.is_endless() {
+        if self.is_spoilt() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if std::mem::take(&mut self.is_dry) {
@@ -46,6 +56,7 @@ impl Read for Wire {
         let n = self.stream.try_read(buffer)?;
         self.is_dry = n > 0 && n < buffer.len();
         self.unfinished += n;
+        self.scan.eat(&buffer[..n]);
         self.shard.metrics().bytes_received.add(n as u64);
         Ok(n)
     }

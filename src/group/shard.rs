@@ -343,7 +343,7 @@ impl Shard {
                 self.frames_left.set(self.frames_left.get().saturating_sub(sent));
                 self.metrics().pushes_sent.add(sent);
                 if guest.is_calm() {
-                    self.metrics().push.record(guest.news_age(now));
+                    self.metrics().push.record(guest.news_age());
                 }
             }
             let due = guest.due(now).map(|due| if self.frames_allowed(now) == 0 { due.max(now + Duration::from_millis(1)) } else { due });

@@ -141,6 +141,9 @@ pub fn items(field: &str, raw: Option<&RawValue>) -> Result<Items, Refusal> {
     }
     let raw = optional(raw).ok_or_else(|| wrong(field, "is missing"))?;
     let OfCounters(pairs) = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be an object of keys and integers"))?;
+    if pairs.is_empty() {
+        return Err(wrong(field, "is empty: name at least one key"));
+    }
     let mut items = Items::with_capacity(pairs.len());
     for (key, value) in pairs {
         let named = format!("{field}.{key}");

@@ -164,7 +164,14 @@ impl Client {
     /// Reads pushes until the key has this value, for rooms so busy that values may be skipped.
     pub async fn await_value(&mut self, group: &str, key: &str, value: i64) {
         loop {
-            let event = self.event().await;
+            let event = match self.events.pop_front() {
+                Some(event) => event,
+                None => self.frame().await,
+            };
+            if event.get("event").is_none() {
+                self.answers.push_back(event);
+                continue;
+            }
             let data = &event["data"];
             if data["groupID"] == group && data["key"] == key && data["value"] == value {
                 return;
