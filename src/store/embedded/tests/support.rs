@@ -34,7 +34,8 @@ impl Rig {
         let clock = now.clone();
         options.clock = Arc::new(move || clock.load(Ordering::SeqCst));
         let hour = Duration::from_secs(3600);
-        options.limits = Limits { segment_bytes, merge_after_bytes: 1 << 30, merge_after: hour, unmerged_bytes_max: 1 << 30 };
+        let limits = Limits { segment_bytes, merge_after_bytes: 1 << 30, merge_after: hour, ..Limits::default() };
+        options.limits = Limits { unmerged_bytes_max: 1 << 30, ..limits };
         Self { disk: MemoryDisk::default(), options, boot: "first".to_owned(), now, fatal: Arc::default() }
     }
 
