@@ -118,8 +118,16 @@ impl Model {
         let Some(group) = self.groups.get(&id(name)).and_then(|group| group.as_ref()) else {
             let kind = GroupType::ALL[usize::from(what) % 4];
             let (name, owner) = (GroupName::parse("room").unwrap(), Some(user.clone()));
-            let profile = Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: u32::from(what) };
-            return Some(Group::plan_create(profile, 1));
+            let profile = Profile {
+                kind,
+                name,
+                owner,
+                join_option: JoinOption::FreeAccess,
+                created_at: 1,
+                born: u32::from(what),
+                details: Default::default(),
+            };
+            return Some(Group::plan_create(profile, Vec::new(), 1));
         };
         match what {
             0 => group.plan_dissolve(caller).ok(),
