@@ -81,8 +81,9 @@ impl Room {
     /// Seats a connection that knows everything up to a version; its index comes back.
     pub fn sit(&mut self, slot: u32, fd: RawFd, seen: u64) -> usize {
         self.seats.push(Seat { slot, fd, seen });
-        if seen < self.version {
-            self.left = self.seats.len();
+        if self.left > 0 {
+            // The cursor meets the new seat before those it has still to come back to: one look more, or the last would miss his.
+            self.left += 1;
         }
         self.seats.len() - 1
     }
