@@ -163,7 +163,7 @@ impl Room {
             self.left -= 1;
             self.round -= 1;
         }
-        if self.left == 0 && self.updates.len() > self.updates.iter().filter(|u| !u.deleted).count() {
+        if (self.left == 0 || self.round == 0) && self.updates.iter().any(|update| update.deleted) {
             self.bury();
         }
         sent
@@ -183,12 +183,12 @@ impl Room {
         0
     }
 
-    /// Members who hold up the notice of too many deletions.
-    pub fn too_far_behind(&self) -> Vec<u32> {
-        if self.updates.len() <= TOMBS_MAX {
-            return Vec::new();
-        }
-        self.seats.iter().filter(|seat| seat.seen < self.version).map(|seat| seat.slot).collect()
+    /// Members who hold up the notice of too many deletions, because their pipes are full.
+    pub fn too_far_behind(&self, outboxes: &Outboxes) -> Vec<u32> {
+        let tombs = || self.updates.iter().filter(|update| update.deleted).map(|update| update.version);
+        let Some(oldest) = tombs().min().filter(|_| tombs().count() > TOMBS_MAX) else { return Vec::new() };
+        let behind = self.seats.iter().filter(|seat| seat.seen < oldest && outboxes.blocked_since(seat.slot).is_some());
+        behind.map(|seat| seat.slot).collect()
     }
 
     fn frames_since(&mut self, seen: u64) -> Bytes {
@@ -218,3 +218,6 @@ impl Room {
         self.updates.retain(|update| !update.deleted || update.version > seen_by_all);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,15 @@ async fn a_slow_reader_in_a_busy_room_is_heard() {
     };
     tokio::select! { () = writer => {}, () = reader => {} }
 }
+
+#[tokio::test]
+async fn many_counters_close_nobody() {
+    let server = Setup::new().unthrottled().limit("counters_per_group_max", 0).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    for n in 0..300 {
+        // One push for each: nobody is behind.
+        ann.increase(&room, &format!("k{n}"), 1).await.ok();
+        ann.await_value(&room, &format!("k{n}"), 1).await;
+    }
+}
