@@ -173,7 +173,7 @@ fn throughput(folder: &Path) {
     for (name, count, in_flight) in [("1 x 100 rows", 100, 1), ("64 x 1 row", 1, 64), ("64 x 100 rows", 100, 64)] {
         let (tell, told) = channel();
         let records: Vec<Vec<Record>> = (0..64).map(|round| rows(count, round)).collect();
-        let (begun, cpu, blocks) = (Instant::now(), cpu(), store.stats().blocks);
+        let (begun, cpu, blocks) = (Instant::now(), cpu(), store.stats().journal.blocks);
         let (mut commits, mut open) = (0u64, 0);
         while begun.elapsed() < Duration::from_secs(3) {
             let mut batch = Batch::default();
@@ -188,7 +188,7 @@ fn throughput(folder: &Path) {
         }
         let (seconds, rows) = (begun.elapsed().as_secs_f64(), (commits * count as u64) as f64);
         let cpu = (self::cpu() - cpu).as_secs_f64() * 1e6 / rows;
-        let blocks = (store.stats().blocks - blocks) as f64 / seconds;
+        let blocks = (store.stats().journal.blocks - blocks) as f64 / seconds;
         println!("{name:>22} {:>12.0} {:>12.0} {cpu:>14.2} {blocks:>10.0}", commits as f64 / seconds, rows / seconds);
     }
     store.close().expect("a clean end");
@@ -245,7 +245,7 @@ fn fill(folder: &Path, groups: u64) {
         if !said && begun.elapsed() > Duration::from_secs(4) {
             said = true;
             let stats = store.stats();
-            println!("{}, unmerged {} MiB", sizes(&store), stats.unmerged_bytes >> 20);
+            println!("{}, unmerged {} MiB", sizes(&store), stats.journal.unmerged_bytes >> 20);
         }
     }
 }
@@ -276,9 +276,9 @@ fn sizes(store: &Store) -> String {
     let stats = store.stats();
     format!(
         "journal {} MiB in {} segments, table {} MiB, {} operations to hand out",
-        stats.journal_bytes >> 20,
-        stats.segments,
-        stats.table_bytes >> 20,
+        stats.journal.bytes >> 20,
+        stats.journal.segments,
+        stats.table.bytes >> 20,
         stats.replays
     )
 }

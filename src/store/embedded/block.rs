@@ -3,8 +3,12 @@
 //! All of it is under the checksum, and so is the number of its segment: what an earlier life of the file left behind can
 //! never be taken for a block of this one. Names hold no control characters, so no payload can look like a header.
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
 use crate::domain::UnixMillis;
-use crate::domain::record::Record;
+use crate::domain::name::GroupId;
+use crate::domain::record::Effect;
 use crate::store::Lsn;
 
 /// Bytes of a header.
@@ -79,8 +83,20 @@ pub(super) fn has_begun(bytes: &[u8], lsn: Lsn) -> bool {
     bytes.get(..HEADER_BYTES).is_some_and(|head| number(head, 16, 8) == lsn)
 }
 
-/// The records of a payload; an error says what is wrong, and then there are no more.
-pub(super) fn records(payload: &[u8]) -> impl Iterator<Item = Result<Record, String>> {
+/// The part of a record that changes a group. To leave the operation unread halves the work of merging.
+#[derive(Debug, Deserialize)]
+pub(super) struct Change {
+    /// Whose.
+    pub(super) group: GroupId,
+    // The fields stand as in `Record`, of which this is the beginning.
+    _at: UnixMillis,
+    /// What it changed.
+    pub(super) effect: Option<Effect>,
+}
+
+/// The records of a payload, each as a `Record` or the beginning of one; an error says what is wrong, and then there are no
+/// more.
+pub(super) fn records<T: DeserializeOwned>(payload: &[u8]) -> impl Iterator<Item = Result<T, String>> {
     let mut rest = payload;
     std::iter::from_fn(move || {
         if rest.is_empty() {

@@ -13,6 +13,7 @@ use super::replays::Replays;
 use super::rows::Meta;
 use super::segment::name_of;
 use crate::domain::UnixMillis;
+use crate::domain::record::Record;
 use crate::store::Lsn;
 
 /// Why the journal cannot be read.
@@ -112,7 +113,7 @@ impl Scan {
         while self.unsynced.pop_front_if(|(lsn, _)| *lsn <= header.synced).is_some() {}
         self.unsynced.push_back((header.lsn, (segment.number, start, block.bytes as u64)));
         if header.written >= horizon {
-            for record in block::records(block.payload) {
+            for record in block::records::<Record>(block.payload) {
                 let record = record.map_err(|words| damaged(segment, start, &words))?;
                 if let Some(operation) = record.operation.as_ref().filter(|_| record.at >= horizon) {
                     self.replays.keep(record.group, record.at, operation);
