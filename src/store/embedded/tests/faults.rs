@@ -183,7 +183,13 @@ fn nothing_is_committed_behind_a_failed_sync() {
     let engine = with_group(&rig);
     let (tell, told) = channel();
     let (go, wait) = channel::<()>();
-    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(move |_| wait.recv().unwrap()));
+    let (begin, begun) = channel();
+    let first = move |_| {
+        begin.send(()).unwrap();
+        wait.recv().unwrap();
+    };
+    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(first));
+    begun.recv().unwrap();
     for version in 2..=200 {
         let tell = tell.clone();
         let records = [record("g", 1, changed(version, &[("like", 1)]))];
@@ -275,13 +281,14 @@ fn a_callback_that_panics_ends_the_store_with_words_and_leaves_nobody_waiting() 
     let engine = with_group(&rig);
     let (tell, told) = channel();
     let (go, wait) = channel::<()>();
+    let (begin, begun) = channel();
     let panics = move |_| {
+        begin.send(()).unwrap();
         wait.recv().unwrap();
         panic!("this panic is part of the test")
     };
     engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(panics));
-    engine.commit(batch(&[record("g", 1, changed(2, &[("like", 2)]))]), Box::new(|_| {}));
-    until("the first is under way", || engine.stats().journal.blocks > 1);
+    begun.recv().unwrap();
     engine.commit(batch(&[record("g", 1, changed(3, &[("like", 3)]))]), Box::new(move |result| tell.send(result).unwrap()));
     go.send(()).unwrap();
     assert_eq!(told.recv().unwrap(), Err(CommitError::Broken));
