@@ -12,7 +12,7 @@ const CLICK_EVERY_MS = 280;
 const POLICY = "default-src 'self'; connect-src 'self'; img-src 'self' data:";
 // The browser itself reports a server that is not there; a page cannot prevent it.
 const OUTAGE = /net::ERR_|WebSocket connection to|Connection closed/;
-const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 const gateway = new Gateway();
@@ -22,7 +22,7 @@ let rooms = 0;
 before(async () => {
   await mkdir(SHOTS, { recursive: true });
   await gateway.start();
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGS });
 });
 
 after(async () => {
