@@ -40,7 +40,7 @@ fn model(counters: &BTreeMap<String, i128>, write: &Write) -> Result<BTreeMap<St
     match write {
         Write::Delete(None) => next.clear(),
         Write::Delete(Some(keys)) if keys.is_empty() => return Err(10004),
-        Write::Delete(Some(keys)) => keys.iter().for_each(|key| drop(next.remove(key.as_str()))),
+        Write::Delete(Some(keys)) => next.retain(|key, _| !keys.iter().any(|k| k.as_str() == key)),
         Write::Change(mode, items) => {
             if items.is_empty() {
                 return Err(10004);
