@@ -70,6 +70,15 @@ pub struct Operation {
     pub answer: Answer,
 }
 
+/// What the journal is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// An applied command of a group.
+    Command(Record),
+    /// A user was seen for the first time.
+    Account(UserId),
+}
+
 /// One applied command of one group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

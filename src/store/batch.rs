@@ -4,6 +4,8 @@
 
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
+use serde::Serialize;
+
 use crate::domain::record::{Effect, Record};
 
 /// A change in who belongs to which group, or in which groups there are.
@@ -17,6 +19,8 @@ pub(super) enum Turn {
     Joined(GroupId, Vec<UserId>),
     /// Users are neither members nor owners any more.
     Left(GroupId, Vec<UserId>),
+    /// A user has an account now.
+    Seen(UserId),
 }
 
 impl Turn {
@@ -36,6 +40,13 @@ impl Turn {
     }
 }
 
+/// `domain::record::Entry`, borrowed: both are encoded alike.
+#[derive(Serialize)]
+enum EntryRef<'a> {
+    Command(&'a Record),
+    Account(&'a UserId),
+}
+
 /// Records to be committed together: all of them are kept, or none.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -47,14 +58,24 @@ pub struct Batch {
 impl Batch {
     /// Adds a record.
     pub fn push(&mut self, record: &Record) {
+        self.put(&EntryRef::Command(record));
+        self.turns.extend(Turn::of(record));
+    }
+
+    /// Adds a user who was seen for the first time; a second time does no harm.
+    pub fn push_account(&mut self, user: &UserId) {
+        self.put(&EntryRef::Account(user));
+        self.turns.push(Turn::Seen(user.clone()));
+    }
+
+    fn put(&mut self, entry: &EntryRef<'_>) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         let bytes = std::mem::take(&mut self.bytes);
-        // A record holds no sequence of unknown length and the vector grows as needed: the two causes of failure are absent.
-        self.bytes = postcard::to_extend(record, bytes).expect("a record of plain values can always be encoded");
+        // An entry holds no sequence of unknown length and the vector grows as needed: the two causes of failure are absent.
+        self.bytes = postcard::to_extend(entry, bytes).expect("an entry of plain values can always be encoded");
         let length = (self.bytes.len() - start - 4) as u32;
         self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        self.turns.extend(Turn::of(record));
         self.records += 1;
     }
 

@@ -149,6 +149,11 @@ impl Store {
         self.0.relations(user, done);
     }
 
+    /// Whether a user was ever seen, with every commit whose `done` was called before.
+    pub fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
+        self.0.has_account(user, done);
+    }
+
     /// Groups after `after`, of one type or of all, with every commit whose `done` was called before; at most `limit`
     /// (and at most 10,000).
     pub fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {

@@ -4,7 +4,7 @@
 //! never be taken for a block of this one. Names hold no control characters, so no payload can look like a header.
 
 use crate::domain::UnixMillis;
-use crate::domain::record::Record;
+use crate::domain::record::Entry;
 use crate::store::Lsn;
 
 /// Bytes of a header.
@@ -79,28 +79,28 @@ pub(super) fn has_begun(bytes: &[u8], lsn: Lsn) -> bool {
     bytes.get(..HEADER_BYTES).is_some_and(|head| number(head, 16, 8) == lsn)
 }
 
-/// The records of a payload; an error says what is wrong, and then there are no more.
-pub(super) fn records(payload: &[u8]) -> impl Iterator<Item = Result<Record, String>> {
+/// The entries of a payload; an error says what is wrong, and then there are no more.
+pub(super) fn entries(payload: &[u8]) -> impl Iterator<Item = Result<Entry, String>> {
     let mut rest = payload;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let record =
-            split(&mut rest).and_then(|bytes| postcard::from_bytes(bytes).map_err(|error| format!("a record cannot be read: {error}")));
-        if record.is_err() {
+        let entry =
+            split(&mut rest).and_then(|bytes| postcard::from_bytes(bytes).map_err(|error| format!("an entry cannot be read: {error}")));
+        if entry.is_err() {
             rest = &[];
         }
-        Some(record)
+        Some(entry)
     })
 }
 
 fn split<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
     let whole = *rest;
     let cut = whole.split_first_chunk::<4>().and_then(|(length, tail)| tail.split_at_checked(u32::from_le_bytes(*length) as usize));
-    let (record, tail) = cut.ok_or("a record is longer than its block")?;
+    let (entry, tail) = cut.ok_or("an entry is longer than its block")?;
     *rest = tail;
-    Ok(record)
+    Ok(entry)
 }
 
 fn checksum(block: &[u8], segment: u64) -> u32 {

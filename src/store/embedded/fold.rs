@@ -2,12 +2,12 @@
 //!
 //! The rules of what a record does are `domain::group::apply` alone. A group's members are never read for a counter's sake.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use redb::{ReadableTable, Table as Rows, WriteTransaction};
 
-use super::rows::{self, GROUPS, MEMBERS, RELATIONS};
+use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
 use super::table::TableError;
 use crate::domain::group::{self, Group};
 use crate::domain::member::Member;
@@ -57,6 +57,7 @@ impl Row {
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     groups: HashMap<GroupId, Row>,
+    accounts: BTreeSet<UserId>,
 }
 
 impl Fold {
@@ -76,8 +77,17 @@ impl Fold {
         Ok(())
     }
 
+    /// Adds a user who was seen.
+    pub(super) fn add_account(&mut self, user: UserId) {
+        self.accounts.insert(user);
+    }
+
     /// Writes all rows that were changed, in the order of their keys.
     pub(super) fn write(self, transaction: &WriteTransaction) -> Result<(), TableError> {
+        let mut accounts = transaction.open_table(ACCOUNTS)?;
+        for user in &self.accounts {
+            accounts.insert(user.as_str(), ())?;
+        }
         let mut groups: Vec<_> = self.groups.into_iter().collect();
         groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut table = transaction.open_table(GROUPS)?;

@@ -11,6 +11,7 @@ use super::journal::Position;
 use super::rows::{GROUPS, Meta};
 use super::segment::{Segments, name_of};
 use super::table::{self, Table, TableError};
+use crate::domain::record::Entry;
 
 /// Merges from `meta.merged` towards `to`, but not much more than `bytes_max`; the table's new state is `meta` with the new
 /// position, which comes back with the bytes that were merged.
@@ -26,8 +27,11 @@ pub(super) fn merge_some(
     let (end, bytes) = {
         let rows = transaction.open_table(GROUPS)?;
         walk(segments, meta.merged, to, bytes_max, |block| {
-            for record in block::records(block.payload) {
-                fold.apply(&rows, &record.map_err(TableError::Damaged)?)?;
+            for entry in block::entries(block.payload) {
+                match entry.map_err(TableError::Damaged)? {
+                    Entry::Command(record) => fold.apply(&rows, &record)?,
+                    Entry::Account(user) => fold.add_account(user),
+                }
             }
             Ok(())
         })?

@@ -165,6 +165,10 @@ impl Engine {
         self.shared.reading.relations(user, done);
     }
 
+    pub(super) fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
+        self.shared.reading.has_account(user, done);
+    }
+
     pub(super) fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {
         self.shared.reading.list(Wanted { after, kind, limit }, done);
     }

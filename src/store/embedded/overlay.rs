@@ -30,6 +30,7 @@ struct Dated<T> {
 #[derive(Debug)]
 enum Touched {
     User(UserId),
+    Account(UserId),
     Group(GroupId, i64),
 }
 
@@ -39,6 +40,7 @@ pub(super) struct Overlay {
     pruned: Lsn,
     turns: u64,
     users: HashMap<UserId, Vec<Dated<(GroupId, Change)>>>,
+    accounts: HashMap<UserId, Lsn>,
     /// When groups last began or ended, and what they are since.
     groups: BTreeMap<GroupId, Dated<Option<GroupType>>>,
     log: VecDeque<(Lsn, Touched)>,
@@ -61,6 +63,10 @@ impl Overlay {
                         self.set_user(lsn, user, &group, Change::Whole(Relation { member: false, owner: true }));
                     }
                 }
+                Turn::Seen(user) => {
+                    self.log.push_back((lsn, Touched::Account(user.clone())));
+                    self.accounts.insert(user, lsn);
+                }
                 Turn::Ended(group) => self.set_group(lsn, &group, None),
                 Turn::Joined(group, users) => users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Joined)),
                 Turn::Left(group, users) => users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Left)),
@@ -79,6 +85,11 @@ impl Overlay {
                         if changes.is_empty() {
                             self.users.remove(&user);
                         }
+                    }
+                }
+                Touched::Account(user) => {
+                    if self.accounts.get(&user).is_some_and(|lsn| *lsn <= merged) {
+                        self.accounts.remove(&user);
                     }
                 }
                 Touched::Group(group, _) => {
@@ -104,6 +115,11 @@ impl Overlay {
                 Change::Left => drop(known.remove(group)),
             }
         }
+    }
+
+    /// Whether a user got an account lately.
+    pub(super) fn has_account(&self, user: &UserId) -> bool {
+        self.accounts.contains_key(user)
     }
 
     /// All up to here was forgotten.

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use redb::{ReadTransaction, ReadableTableMetadata};
 
 use super::overlay::Overlay;
-use super::rows::{self, GROUPS, MEMBERS, RELATIONS};
+use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
 use super::table::TableError;
 use crate::domain::group::Group;
 use crate::domain::member::GroupType;
@@ -42,6 +42,11 @@ pub(super) fn relations(view: &ReadTransaction, user: &UserId) -> Result<BTreeMa
         relations.insert(group, rows::decode_relation(key.value(), row.value()).map_err(TableError::Damaged)?);
     }
     Ok(relations)
+}
+
+/// Whether the table knows an account.
+pub(super) fn has_account(view: &ReadTransaction, user: &UserId) -> Result<bool, TableError> {
+    Ok(view.open_table(ACCOUNTS)?.get(user.as_str())?.is_some())
 }
 
 /// What is asked of a list.

@@ -77,6 +77,14 @@ impl Reading {
         });
     }
 
+    /// Asks whether a user has an account.
+    pub(super) fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
+        self.ask(done, move |reading| {
+            let add = |known, overlay: &Overlay, _| known || overlay.has_account(&user);
+            reading.look_with_overlay(|view| query::has_account(view, &user), add)
+        });
+    }
+
     /// Asks for a page of all groups.
     pub(super) fn list(&self, wanted: Wanted, done: Done<Page, LoadError>) {
         self.ask(done, move |reading| {

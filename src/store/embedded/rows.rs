@@ -21,6 +21,8 @@ pub(super) const GROUPS: TableDefinition<&str, &[u8]> = TableDefinition::new("gr
 pub(super) const MEMBERS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("members");
 /// User, 0, group → what he is to it.
 pub(super) const RELATIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("relations");
+/// User → nothing: he has an account.
+pub(super) const ACCOUNTS: TableDefinition<&str, ()> = TableDefinition::new("accounts");
 /// `format` → a number; `state` → `Meta`.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 

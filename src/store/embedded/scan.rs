@@ -13,6 +13,7 @@ use super::replays::Replays;
 use super::rows::Meta;
 use super::segment::name_of;
 use crate::domain::UnixMillis;
+use crate::domain::record::Entry;
 use crate::store::Lsn;
 
 /// Why the journal cannot be read.
@@ -112,8 +113,8 @@ impl Scan {
         while self.unsynced.pop_front_if(|(lsn, _)| *lsn <= header.synced).is_some() {}
         self.unsynced.push_back((header.lsn, (segment.number, start, block.bytes as u64)));
         if header.written >= horizon {
-            for record in block::records(block.payload) {
-                let record = record.map_err(|words| damaged(segment, start, &words))?;
+            for entry in block::entries(block.payload) {
+                let Entry::Command(record) = entry.map_err(|words| damaged(segment, start, &words))? else { continue };
                 if let Some(operation) = record.operation.as_ref().filter(|_| record.at >= horizon) {
                     self.replays.keep(record.group, record.at, operation);
                 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use super::disk::{Disk, DiskFile, is_full};
-use super::rows::{FORMAT, GROUPS, MEMBERS, META, Meta, RELATIONS};
+use super::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, META, Meta, RELATIONS};
 
 /// The file's name.
 pub(super) const NAME: &str = "table.redb";
@@ -60,6 +60,7 @@ impl Table {
             transaction.open_table(GROUPS)?;
             transaction.open_table(MEMBERS)?;
             transaction.open_table(RELATIONS)?;
+            transaction.open_table(ACCOUNTS)?;
             transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
         }
         commit(transaction, meta)?;
