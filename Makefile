@@ -26,7 +26,8 @@ test-rust: lint $(ORACLES) ## Check format and lints, then run the tests of the 
 
 test-browser: tools $(PLAYWRIGHT) ## Run the tests of the demo page in a real browser
 	@mkdir -p target/logs
-	cargo build $(LOCKED)
+	# Builds the program as the tests of the program do, so that nothing is compiled twice.
+	cargo test $(LOCKED) --no-run --test cli
 	chromium=$$(tests/install.sh chromium) && CHROMIUM=$$chromium npm --prefix tests/browser --silent test | tee target/logs/browser-test.txt
 	@grep -q '^# skipped 0$$' target/logs/browser-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
 
