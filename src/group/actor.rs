@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::{Ask, Command, Door, Limits};
+use super::{Ask, Command, Door, Limits, Origin};
 use crate::domain::UnixMillis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
@@ -16,7 +16,7 @@ use crate::domain::member::{GroupType, NewGroup, Profile};
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
 use crate::domain::record::{Answer, Effect, Operation, Record};
 use crate::domain::replay::{PrintKeys, Replays, Seen};
-use crate::protocol::answer::{Data, GroupView, Snapshot};
+use crate::protocol::answer::{Data, GroupView, Inspected, Snapshot};
 use crate::store::Loaded;
 use crate::users::{Call, ConnId, User};
 
@@ -251,12 +251,12 @@ impl Actor {
     }
 
     fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> SmallVec<[Step; 2]> {
-        let Command { ask, user, door, throttled, .. } = command;
+        let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let planned = match ask {
             Ask::Create(new) => self.create(new, at),
-            ask => self.ask(ask, caller, &user, throttled, at),
+            ask => self.ask(ask, caller, &user, origin, at),
         };
         match planned {
             Err(refusal) => smallvec::smallvec![Step::Answer(door, Err(refusal))],
@@ -273,7 +273,7 @@ impl Actor {
         }
     }
 
-    fn ask(&self, ask: Ask, caller: Caller<'_>, user: &User, throttled: bool, at: Moment<'_>) -> Result<Plan, Refusal> {
+    fn ask(&self, ask: Ask, caller: Caller<'_>, user: &User, origin: Origin, at: Moment<'_>) -> Result<Plan, Refusal> {
         let no_group = || Refusal::new(Code::NoSuchGroup, "there is no such group");
         let group = match (&self.state, &ask) {
             (Some(group), _) => group,
@@ -282,13 +282,17 @@ impl Actor {
         };
         let seconds = at.unix / 1000;
         match ask {
-            Ask::Write(write, operation) => self.write(group, write, operation, caller, user, throttled, at),
+            Ask::Write(write, operation) => self.write(group, write, operation, caller, user, origin, at),
             Ask::Read(keys) => {
                 group.check_access(caller)?;
-                if throttled {
+                if origin == Origin::Socket {
                     admit(user, Call::Read, at)?;
                 }
                 Ok(Plan::of(Told::Data(Data::Counters(self.id.clone(), snapshot(group, &keys, at.generation)))))
+            }
+            Ask::Inspect => {
+                let online = self.online.keys().cloned().collect();
+                Ok(Plan::of(Told::Data(Data::Inspected(Box::new(Inspected { group: (**group).clone(), online })))))
             }
             Ask::Online => {
                 group.check_access(caller)?;
@@ -336,7 +340,7 @@ impl Actor {
         operation: Option<OpId>,
         caller: Caller<'_>,
         user: &User,
-        throttled: bool,
+        origin: Origin,
         at: Moment<'_>,
     ) -> Result<Plan, Refusal> {
         group.check_access(caller)?;
@@ -344,7 +348,7 @@ impl Actor {
         if let Some((print, _)) = &named {
             match self.replays.find(*print, write.print()) {
                 Seen::New => {}
-                Seen::Same(answer) => return Ok(Plan::of(Told::Data(self.told(&write, answer, true)))),
+                Seen::Same(answer) => return Ok(Plan::of(Told::Data(self.told(&write, answer, true, origin)))),
                 Seen::Different => {
                     return Err(Refusal::new(
                         Code::InvalidParameter,
@@ -358,11 +362,11 @@ impl Actor {
                 );
             }
         }
-        if throttled {
+        if origin == Origin::Socket {
             admit(user, Call::Write, at)?;
         }
         let (effect, answer) = group.plan_write(&write, at.limits.keys_max)?;
-        let told = Told::Data(self.told(&write, &answer, false));
+        let told = Told::Data(self.told(&write, &answer, false, origin));
         let operation = named.map(|(print, id)| (print, Operation { user: user.id.clone(), id, print: write.print(), answer }));
         Ok(Plan { effect, operation, told })
     }
@@ -446,32 +450,48 @@ impl Actor {
     }
 
     /// The answer to a write, made of the command and what is kept of its result.
-    fn told(&self, write: &Write, answer: &Answer, replayed: bool) -> Data {
+    fn told(&self, write: &Write, answer: &Answer, replayed: bool, origin: Origin) -> Data {
         let (group, version) = (self.id.clone(), answer.version);
         match write {
+            _ if origin == Origin::Backend => {
+                let before = if replayed { Items::new() } else { self.before(write) };
+                Data::Written { before, after: after(write, answer), version, replayed }
+            }
             Write::Change(mode, items) if *mode != Mode::Set && items.len() == 1 => {
                 let (key, value) = (items[0].0.clone(), answer.values.first().copied().unwrap_or(0));
                 Data::Changed { group, key, value, version, replayed }
             }
-            Write::Change(mode, items) => {
-                let mut counters = Items::new();
-                for (key, value) in items {
-                    match (counters.iter_mut().find(|(k, _)| k == key), mode) {
-                        // What was set is what the command says; a repeat may name the keys in another order.
-                        (Some(counter), Mode::Set) => counter.1 = *value,
-                        (None, Mode::Set) => counters.push((key.clone(), *value)),
-                        (Some(_), _) => {}
-                        (None, _) => {
-                            let value = answer.values.get(counters.len()).copied().unwrap_or(0);
-                            counters.push((key.clone(), value));
-                        }
-                    }
-                }
-                Data::Set { group, counters, version, replayed }
-            }
-            Write::Delete(_) => Data::Set { group, counters: Items::new(), version, replayed },
+            Write::Change(..) | Write::Delete(_) => Data::Set { group, counters: after(write, answer), version, replayed },
         }
     }
+
+    /// What the keys of a write hold now.
+    fn before(&self, write: &Write) -> Items {
+        let Some(group) = &self.state else { return Items::new() };
+        match write {
+            Write::Change(_, items) => group.counters.pick(&items.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>()),
+            Write::Delete(keys) => group.counters.pick(keys.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// The keys of a write, each once, with their new values, made of the command and what is kept of its result.
+fn after(write: &Write, answer: &Answer) -> Items {
+    let mut counters = Items::new();
+    let Write::Change(mode, items) = write else { return counters };
+    for (key, value) in items {
+        match (counters.iter_mut().find(|(k, _)| k == key), mode) {
+            // What was set is what the command says; a repeat may name the keys in another order.
+            (Some(counter), Mode::Set) => counter.1 = *value,
+            (None, Mode::Set) => counters.push((key.clone(), *value)),
+            (Some(_), _) => {}
+            (None, _) => {
+                let value = answer.values.get(counters.len()).copied().unwrap_or(0);
+                counters.push((key.clone(), value));
+            }
+        }
+    }
+    counters
 }
 
 struct Plan {

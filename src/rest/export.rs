@@ -32,6 +32,7 @@ impl Collector for Export {
         put_gauge(&mut encoder, "tallycast_users", "Users online or with calls that still count", node.users.len() as i64)?;
         put_gauge(&mut encoder, "tallycast_replay_answers", "Answers kept for repeats", node.replays.load(Relaxed) as i64)?;
         put_answers(&mut encoder, shards)?;
+        put_calls(&mut encoder, node)?;
         put_closes(&mut encoder, shards)?;
         put_latency(&mut encoder, "tallycast_commit_seconds", "From taking a batch to its commit", shards.iter().map(|s| &s.commit))?;
         put_latency(
@@ -83,6 +84,11 @@ fn put_answers(encoder: &mut DescriptorEncoder, shards: &[ShardMetrics]) -> Resu
     }
     let cells = cells.into_iter().map(|((cmd, code), count)| ([("cmd", cmd.to_owned()), ("code", code.to_string())], count));
     put_family(encoder, "tallycast_answers", "Answers given, by command and code", cells)
+}
+
+fn put_calls(encoder: &mut DescriptorEncoder, node: &Node) -> Result<(), Error> {
+    let cell = |((command, code), count): ((&str, u32), u64)| ([("command", command.to_owned()), ("code", code.to_string())], count);
+    put_family(encoder, "tallycast_rest_answers", "REST calls answered, by command and code", node.calls().into_iter().map(cell))
 }
 
 fn put_closes(encoder: &mut DescriptorEncoder, shards: &[ShardMetrics]) -> Result<(), Error> {
