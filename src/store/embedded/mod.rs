@@ -1,153 +1,266 @@
-//! The store on a folder of its own. First stage: one file, everything in memory.
+//! The store on a folder of its own: a journal that commits, a table behind it that remembers.
+//!
+//! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
+//! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
+mod block;
+mod committer;
+mod disk;
+mod flow;
+mod fold;
+mod intake;
+mod journal;
+mod merge;
+mod merger;
+mod overlay;
+mod query;
+mod reading;
+mod recovery;
+mod replays;
+mod rows;
+mod scan;
+mod segment;
 pub(super) mod stats;
+mod table;
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use stats::Stats;
+use committer::Committer;
+use disk::{Folder, Lock};
+use flow::{Flow, Stop};
+use intake::{Intake, Taken};
+use journal::Journal;
+use merger::Merger;
+use query::Wanted;
+use reading::Reading;
+use recovery::Place;
+use segment::Segments;
+use stats::{Counts, Stats};
 
 use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation};
-use crate::domain::UnixMillis;
-use crate::domain::group::{self, Group};
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
-use crate::domain::record::{Operation, Record};
 
-type Job = (Batch, Done<Lsn, CommitError>);
+/// How many threads read.
+const READERS: usize = 2;
 
-#[derive(Default)]
-struct State {
-    groups: BTreeMap<GroupId, Option<Box<Group>>>,
-    replays: HashMap<GroupId, Vec<(UnixMillis, Operation)>>,
+/// Where the threads meet.
+struct Shared {
+    settings: Options,
+    counts: Counts,
+    health: Health,
+    intake: Intake,
+    flow: Flow,
+    segments: Arc<Segments>,
+    reading: Reading,
+    merged: AtomicU64,
 }
 
-impl State {
-    fn apply(&mut self, bytes: &[u8], replays: bool) {
-        let mut rest = bytes;
-        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-            let length = u32::from_le_bytes(*length) as usize;
-            let Some(Ok(record)) = tail.get(..length).map(postcard::from_bytes::<Record>) else { return };
-            rest = &tail[length..];
-            if let Some(effect) = &record.effect {
-                group::apply(self.groups.entry(record.group.clone()).or_default(), effect);
-            }
-            if let (Some(operation), true) = (record.operation, replays) {
-                self.replays.entry(record.group).or_default().push((record.at, operation));
-            }
+/// Whether the store can go on, and who must be told when it cannot.
+struct Health {
+    failed: AtomicBool,
+    words: Mutex<Option<String>>,
+    on_fatal: OnFatal,
+    /// The folder is ours until the last thread is gone.
+    _lock: Lock,
+}
+
+impl Shared {
+    /// The store cannot go on: nothing is committed or merged from now on. Says what to answer; `announce` must follow.
+    fn fail(&self, words: String) -> CommitError {
+        if !self.health.failed.swap(true, Ordering::AcqRel) {
+            *held(&self.health.words) = Some(words);
+            self.intake.close(CommitError::Broken);
+            self.flow.stop(Stop::AsItIs);
         }
+        CommitError::Broken
+    }
+
+    fn has_failed(&self) -> bool {
+        self.health.failed.load(Ordering::Acquire)
+    }
+
+    /// Tells of a failure, where there was one and nobody has told.
+    fn announce(&self) {
+        let words = held(&self.health.words).take();
+        if let Some(words) = words {
+            (self.health.on_fatal)(words);
+        }
+    }
+
+    /// Everything up to here is in the table and out of the overlay.
+    fn merged(&self, lsn: Lsn, bytes: u64) {
+        self.counts.merges.fetch_add(1, Ordering::Relaxed);
+        self.merged.store(lsn, Ordering::Release);
+        self.flow.merged(lsn, bytes);
+    }
+
+    fn found_no_space(&self) {
+        self.counts.merges_full.fetch_add(1, Ordering::Relaxed);
+        self.flow.merger_is_full();
     }
 }
 
+/// The threads of a store that is open.
+#[derive(Default)]
+struct Threads {
+    committer: Option<JoinHandle<()>>,
+    merger: Option<JoinHandle<Result<(), CommitError>>>,
+    others: Vec<JoinHandle<()>>,
+}
+
+/// An open store.
 pub(super) struct Engine {
-    state: Arc<Mutex<State>>,
-    queue: Mutex<Option<Sender<Job>>>,
-    merged: Arc<AtomicU64>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    threads: Mutex<Threads>,
+    generation: u64,
+}
+
+impl Engine {
+    /// Opens a folder of the operating system.
+    pub(super) fn open(options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+        let folder = options.path.display().to_string();
+        let disk = Folder::new(&options.path).map_err(|error| OpenError::Io(format!("{folder}: {error}")))?;
+        // Where the machine does not tell, every start counts as one after the loss of power.
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        Self::open_at(&Place { disk: Arc::new(disk), folder, boot }, options, on_fatal)
+    }
+
+    /// Opens a folder of any disk.
+    fn open_at(place: &Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+        let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
+        let found = recovery::recover(place, options)?;
+        let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
+        let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, _lock: lock };
+        let generation = found.meta.generation;
+        let shared = Arc::new(Shared {
+            settings: options.clone(),
+            counts: Counts::default(),
+            health,
+            intake: Intake::default(),
+            flow: Flow::new(found.end),
+            segments: found.segments,
+            reading: Reading::new(found.table, found.replays),
+            merged: AtomicU64::new(found.end.lsn),
+        });
+        let engine = Self { shared, threads: Mutex::default(), generation };
+        // Where a thread cannot be started, dropping the engine ends those that were.
+        held(&engine.threads).start(&engine.shared, journal, found.meta).map_err(|error| place.io_error(&error))?;
+        Ok(engine)
+    }
+
+    pub(super) fn commit(&self, batch: Batch, done: Done<Lsn, CommitError>) {
+        self.shared.intake.put(batch, done);
+    }
+
+    pub(super) fn load(&self, group: GroupId, done: Done<Loaded, LoadError>) {
+        let (clock, window) = (self.shared.settings.clock.clone(), self.shared.settings.replay_window);
+        self.shared.reading.load(group, move || (clock(), window), done);
+    }
+
+    pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
+        self.shared.reading.relations(user, done);
+    }
+
+    pub(super) fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {
+        self.shared.reading.list(Wanted { after, kind, limit }, done);
+    }
+
+    pub(super) fn merged(&self) -> Lsn {
+        self.shared.merged.load(Ordering::Acquire)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let segments = self.shared.segments.count();
+        Stats {
+            journal_bytes: segments * self.shared.segments.bytes(),
+            table_bytes: self.shared.reading.table.bytes(),
+            segments,
+            unmerged_bytes: self.shared.flow.unmerged_bytes(),
+            replays: self.shared.reading.replays().len(),
+            ..self.shared.counts.read()
+        }
+    }
+
+    pub(super) fn close(&self) -> Result<(), CommitError> {
+        self.end(Stop::Merged)
+    }
+
+    fn end(&self, how: Stop) -> Result<(), CommitError> {
+        let threads = std::mem::take(&mut *held(&self.threads));
+        self.shared.intake.close(CommitError::Closed);
+        threads.committer.map(join);
+        self.shared.flow.stop(how);
+        let result = threads.merger.and_then(join).unwrap_or(Ok(()));
+        self.shared.segments.stop();
+        self.shared.reading.close();
+        threads.others.into_iter().filter_map(join).for_each(|()| ());
+        self.shared.reading.table.close();
+        result
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What is committed stays committed; the next start merges it.
+        let _ = self.end(Stop::AsItIs);
+    }
+}
+
+impl Threads {
+    fn start(&mut self, shared: &Arc<Shared>, journal: Journal, meta: rows::Meta) -> std::io::Result<()> {
+        let (mut committer, mut merger) = (Committer::new(shared.clone(), journal), Merger::new(shared.clone(), meta));
+        let preparing = shared.segments.clone();
+        self.others.push(spawn(shared, "segments", (), move || preparing.prepare_all())?);
+        for _ in 0..READERS {
+            let reading = shared.clone();
+            self.others.push(spawn(shared, "reader", (), move || reading.reading.run())?);
+        }
+        self.merger = Some(spawn(shared, "merger", Err(CommitError::Broken), move || merger.run())?);
+        self.committer = Some(spawn(shared, "committer", (), move || committer.run())?);
+        Ok(())
+    }
+}
+
+/// Starts a thread. Where it panics the store fails: it would stand still without a word.
+fn spawn<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    name: &str,
+    broken: T,
+    life: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    let (shared, words) = (shared.clone(), format!("the store's thread {name:?} has panicked"));
+    std::thread::Builder::new().name(format!("store-{name}")).spawn(move || {
+        catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(|_| {
+            let error = shared.fail(words);
+            shared.segments.stop();
+            if let Taken::End(commits, _) = shared.intake.take(None) {
+                commits.into_iter().for_each(|pending| (pending.done)(Err(error.clone())));
+            }
+            shared.announce();
+            broken
+        })
+    })
+}
+
+/// Waits for a thread, unless it is this one: a callback may hold the last handle.
+fn join<T>(thread: JoinHandle<T>) -> Option<T> {
+    if thread.thread().id() == std::thread::current().id() {
+        return None;
+    }
+    thread.join().ok()
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Engine {
-    pub(super) fn open(options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
-        let io = |error: std::io::Error| OpenError::Io(format!("{}: {error}", options.path.display()));
-        std::fs::create_dir_all(&options.path).map_err(io)?;
-        let path = options.path.join("stage1.journal");
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
-        file.try_lock().map_err(|_| OpenError::InUse(options.path.display().to_string()))?;
-        let (mut bytes, mut state) = (Vec::new(), State::default());
-        file.read_to_end(&mut bytes).map_err(io)?;
-        state.apply(&bytes, true);
-        let (state, merged) = (Arc::new(Mutex::new(state)), Arc::new(AtomicU64::new(0)));
-        let (queue, jobs) = channel::<Job>();
-        let thread = std::thread::spawn({
-            let (state, merged) = (state.clone(), merged.clone());
-            move || {
-                while let Ok(first) = jobs.recv() {
-                    let taken: Vec<Job> = std::iter::once(first).chain(jobs.try_iter()).collect();
-                    let result = commit(&mut file, &taken).map_err(|error| on_fatal(error.to_string()));
-                    for (batch, _) in &taken {
-                        held(&state).apply(&batch.bytes, false);
-                    }
-                    let lsn = merged.fetch_add(1, Ordering::AcqRel) + 1;
-                    for (_, done) in taken {
-                        done(result.map(|()| lsn).map_err(|()| CommitError::Broken));
-                    }
-                }
-            }
-        });
-        Ok(Self { state, queue: Mutex::new(Some(queue)), merged, thread: Mutex::new(Some(thread)) })
-    }
-
-    pub(super) fn commit(&self, batch: Batch, done: Done<Lsn, CommitError>) {
-        match &*held(&self.queue) {
-            Some(queue) => drop(queue.send((batch, done))),
-            None => done(Err(CommitError::Closed)),
-        }
-    }
-
-    pub(super) fn load(&self, group: GroupId, done: Done<Loaded, LoadError>) {
-        let mut state = held(&self.state);
-        let replays = state.replays.remove(&group).unwrap_or_default();
-        let group = state.groups.get(&group).cloned().flatten();
-        drop(state);
-        done(Ok(Loaded { group, replays }));
-    }
-
-    pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
-        let state = held(&self.state);
-        let of = |(id, group): (&GroupId, &Option<Box<Group>>)| {
-            let group = group.as_ref()?;
-            let (member, owner) = (group.members.contains_key(&user), group.profile.owner.as_ref() == Some(&user));
-            (member || owner).then(|| (id.clone(), Relation { member, owner }))
-        };
-        let relations = state.groups.iter().filter_map(of).collect();
-        drop(state);
-        done(Ok(relations));
-    }
-
-    pub(super) fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {
-        let state = held(&self.state);
-        let all = state.groups.iter().filter_map(|(id, group)| Some((id, group.as_ref()?)));
-        let total = all.clone().count() as u64;
-        let wanted =
-            all.filter(|(id, group)| after.as_ref().is_none_or(|after| *id > after) && kind.is_none_or(|k| k == group.profile.kind));
-        let groups: Vec<GroupId> = wanted.take(limit).map(|(id, _)| id.clone()).collect();
-        let next = groups.last().filter(|_| groups.len() == limit).cloned();
-        drop(state);
-        done(Ok(Page { groups, next, total }));
-    }
-
-    pub(super) fn merged(&self) -> Lsn {
-        self.merged.load(Ordering::Acquire)
-    }
-
-    pub(super) fn generation(&self) -> u64 {
-        1
-    }
-
-    pub(super) fn stats(&self) -> Stats {
-        Stats::default()
-    }
-
-    pub(super) fn close(&self) -> Result<(), CommitError> {
-        held(&self.queue).take();
-        if let Some(thread) = held(&self.thread).take() {
-            drop(thread.join());
-        }
-        Ok(())
-    }
-}
-
-fn commit(file: &mut File, jobs: &[Job]) -> std::io::Result<()> {
-    let bytes: Vec<u8> = jobs.iter().flat_map(|(batch, _)| &batch.bytes).copied().collect();
-    file.write_all(&bytes)?;
-    file.sync_data()
-}
+#[cfg(test)]
+mod tests;

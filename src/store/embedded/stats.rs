@@ -1,5 +1,8 @@
 //! What the embedded store tells of itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 /// The upper bounds of the buckets of `Stats::sync_buckets`, in microseconds; the last bucket has none.
 pub const SYNC_BOUNDS_MICROS: [u64; 11] = [64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 32_768, 131_072, 1_048_576];
 
@@ -10,7 +13,7 @@ pub struct Stats {
     pub journal_bytes: u64,
     /// Bytes of the table's file.
     pub table_bytes: u64,
-    /// Journal segments on disk, the one prepared ahead among them.
+    /// Journal segments on disk, the one prepared ahead and one kept for the next use among them.
     pub segments: u64,
     /// Bytes of the journal that are not in the table yet.
     pub unmerged_bytes: u64,
@@ -23,11 +26,48 @@ pub struct Stats {
     /// How long those took in all.
     pub sync_micros: u64,
     /// How many took at most `SYNC_BOUNDS_MICROS`, bucket by bucket (not summed up).
-    pub sync_buckets: [u64; 12],
+    pub sync_buckets: [u64; SYNC_BOUNDS_MICROS.len() + 1],
     /// Transactions of the table that merged something.
     pub merges: u64,
     /// Attempts to merge that found no space.
     pub merges_full: u64,
     /// Answered operations found at the start that nobody has asked for yet.
     pub replays: u64,
+}
+
+/// The counts behind `Stats`.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) blocks: AtomicU64,
+    pub(super) records: AtomicU64,
+    pub(super) merges: AtomicU64,
+    pub(super) merges_full: AtomicU64,
+    sync_micros: AtomicU64,
+    sync_buckets: [AtomicU64; SYNC_BOUNDS_MICROS.len() + 1],
+}
+
+impl Counts {
+    /// Counts a sync.
+    pub(super) fn synced(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = SYNC_BOUNDS_MICROS.iter().position(|bound| micros <= *bound).unwrap_or(SYNC_BOUNDS_MICROS.len());
+        self.sync_buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sync_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// The counts as they are, all else 0.
+    pub(super) fn read(&self) -> Stats {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let sync_buckets = std::array::from_fn(|at| of(&self.sync_buckets[at]));
+        Stats {
+            blocks: of(&self.blocks),
+            records: of(&self.records),
+            syncs: sync_buckets.iter().sum(),
+            sync_micros: of(&self.sync_micros),
+            sync_buckets,
+            merges: of(&self.merges),
+            merges_full: of(&self.merges_full),
+            ..Stats::default()
+        }
+    }
 }

@@ -1,0 +1,154 @@
+//! Folds records onto the table's rows: however often a group changed, its row is written once.
+//!
+//! The rules of what a record does are `domain::group::apply` alone. A group's members are never read for a counter's sake.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use redb::{ReadableTable, Table as Rows, WriteTransaction};
+
+use super::rows::{self, GROUPS, MEMBERS, RELATIONS};
+use super::table::TableError;
+use crate::domain::group::{self, Group};
+use crate::domain::member::Member;
+use crate::domain::name::{GroupId, UserId};
+use crate::domain::record::{Effect, Record};
+use crate::store::Relation;
+
+/// A group on its way from one state of the table to the next.
+#[derive(Debug, Default)]
+struct Row {
+    owner_before: Option<UserId>,
+    /// Without its members.
+    group: Option<Box<Group>>,
+    /// Nobody who is in the table is a member any more.
+    cleared: bool,
+    /// Who is a member now, or is none.
+    members: HashMap<UserId, Option<Member>>,
+}
+
+impl Row {
+    fn apply(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Created { members, .. } => {
+                self.cleared = true;
+                self.members = members.iter().map(|(user, member)| (user.clone(), Some(*member))).collect();
+            }
+            Effect::Dissolved => {
+                self.cleared = true;
+                self.members.clear();
+            }
+            Effect::Joined { members } if self.group.is_some() => {
+                self.members.extend(members.iter().map(|(user, member)| (user.clone(), Some(*member))));
+            }
+            Effect::Left { users } if self.group.is_some() => {
+                self.members.extend(users.iter().map(|user| (user.clone(), None)));
+            }
+            _ => {}
+        }
+        group::apply(&mut self.group, effect);
+        if let Some(group) = &mut self.group {
+            group.members.clear();
+        }
+    }
+}
+
+/// Rows that are being changed.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    groups: HashMap<GroupId, Row>,
+}
+
+impl Fold {
+    /// Applies a record. Records come in the journal's order.
+    pub(super) fn apply(&mut self, rows: &impl ReadableTable<&'static str, &'static [u8]>, record: &Record) -> Result<(), TableError> {
+        let Some(effect) = &record.effect else { return Ok(()) };
+        let row = match self.groups.entry(record.group.clone()) {
+            Entry::Occupied(row) => row.into_mut(),
+            Entry::Vacant(place) => {
+                let stored = rows.get(record.group.as_str())?;
+                let group = stored.map(|row| rows::decode_group(&record.group, row.value())).transpose().map_err(TableError::Damaged)?;
+                let owner_before = group.as_ref().and_then(|group| group.profile.owner.clone());
+                place.insert(Row { owner_before, group, ..Row::default() })
+            }
+        };
+        row.apply(effect);
+        Ok(())
+    }
+
+    /// Writes all rows that were changed, in the order of their keys.
+    pub(super) fn write(self, transaction: &WriteTransaction) -> Result<(), TableError> {
+        let mut groups: Vec<_> = self.groups.into_iter().collect();
+        groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut table = transaction.open_table(GROUPS)?;
+        let mut members = Membership { members: transaction.open_table(MEMBERS)?, relations: transaction.open_table(RELATIONS)? };
+        for (id, row) in groups {
+            match &row.group {
+                Some(group) => drop(table.insert(id.as_str(), rows::encode_group(&id, group).as_slice())?),
+                None => drop(table.remove(id.as_str())?),
+            }
+            members.write(&id, row)?;
+        }
+        Ok(())
+    }
+}
+
+struct Membership<'a> {
+    members: Rows<'a, &'static [u8], &'static [u8]>,
+    relations: Rows<'a, &'static [u8], &'static [u8]>,
+}
+
+impl Membership<'_> {
+    fn write(&mut self, id: &GroupId, row: Row) -> Result<(), TableError> {
+        let owner = row.group.as_ref().and_then(|group| group.profile.owner.clone());
+        if row.cleared {
+            self.clear(id)?;
+        } else if row.members.is_empty() && owner == row.owner_before {
+            return Ok(());
+        }
+        let mut touched: Vec<UserId> = row.members.keys().cloned().collect();
+        touched.extend(row.owner_before.into_iter().chain(owner.clone()).filter(|user| !row.members.contains_key(user)));
+        touched.sort_unstable();
+        touched.dedup();
+        for user in touched {
+            let key = rows::pair(id.as_str(), user.as_str());
+            let member = match row.members.get(&user) {
+                Some(Some(member)) => {
+                    self.members.insert(key.as_slice(), rows::encode_member(&key, *member).as_slice())?;
+                    true
+                }
+                Some(None) => {
+                    self.members.remove(key.as_slice())?;
+                    false
+                }
+                None => self.members.get(key.as_slice())?.is_some(),
+            };
+            self.relate(id, &user, Relation { member, owner: owner.as_ref() == Some(&user) })?;
+        }
+        Ok(())
+    }
+
+    /// Removes everybody who is in the table.
+    fn clear(&mut self, id: &GroupId) -> Result<(), TableError> {
+        let (from, to) = rows::pairs_of(id.as_str());
+        let mut users = Vec::new();
+        for entry in self.members.range(from.as_slice()..to.as_slice())? {
+            users.push(rows::second(entry?.0.value(), id.as_str(), rows::user).map_err(TableError::Damaged)?);
+        }
+        for user in users {
+            self.members.remove(rows::pair(id.as_str(), user.as_str()).as_slice())?;
+            self.relate(id, &user, Relation::default())?;
+        }
+        Ok(())
+    }
+
+    fn relate(&mut self, id: &GroupId, user: &UserId, relation: Relation) -> Result<(), TableError> {
+        let key = rows::pair(user.as_str(), id.as_str());
+        if relation == Relation::default() {
+            self.relations.remove(key.as_slice())?;
+        } else {
+            self.relations.insert(key.as_slice(), rows::encode_relation(&key, relation).as_slice())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! One step of merging: a stretch of the journal becomes one transaction of the table.
+//!
+//! Only synced blocks may be merged: the table must never know what the journal could lose.
+
+use std::io;
+
+use super::block::{self, Block};
+use super::disk::read_range;
+use super::fold::Fold;
+use super::journal::Position;
+use super::rows::{GROUPS, Meta};
+use super::segment::{Segments, name_of};
+use super::table::{self, Table, TableError};
+
+/// Merges from `meta.merged` towards `to`, but not much more than `bytes_max`; the table's new state is `meta` with the new
+/// position, which comes back with the bytes that were merged.
+pub(super) fn merge_some(
+    table: &Table,
+    segments: &Segments,
+    meta: &Meta,
+    to: Position,
+    bytes_max: u64,
+) -> Result<(Position, u64), TableError> {
+    let transaction = table.begin_write()?;
+    let mut fold = Fold::default();
+    let (end, bytes) = {
+        let rows = transaction.open_table(GROUPS)?;
+        walk(segments, meta.merged, to, bytes_max, |block| {
+            for record in block::records(block.payload) {
+                fold.apply(&rows, &record.map_err(TableError::Damaged)?)?;
+            }
+            Ok(())
+        })?
+    };
+    fold.write(&transaction)?;
+    table::commit(transaction, &Meta { merged: end, ..meta.clone() })?;
+    Ok((end, bytes))
+}
+
+/// Shows all blocks from behind `from` up to `to`, or until there were `bytes_max`.
+fn walk(
+    segments: &Segments,
+    from: Position,
+    to: Position,
+    bytes_max: u64,
+    mut each: impl FnMut(&Block<'_>) -> Result<(), TableError>,
+) -> Result<(Position, u64), TableError> {
+    let (mut at, mut seen) = (from, 0);
+    while at.lsn < to.lsn && seen < bytes_max {
+        let stretch = read_stretch(segments, at, to).map_err(|error| failed(at.segment, &error))?;
+        let (start, before) = (at.offset, at.lsn);
+        while at.lsn < to.lsn
+            && seen < bytes_max
+            && let Some(block) = block::parse(&stretch[(at.offset - start) as usize..], at.segment)
+            && block.header.lsn == at.lsn + 1
+        {
+            each(&block)?;
+            at = Position { lsn: block.header.lsn, offset: at.offset + block.bytes as u64, ..at };
+            seen += block.bytes as u64;
+        }
+        if at.lsn < to.lsn && seen < bytes_max {
+            if at.segment >= to.segment || (at.lsn == before && start == 0) {
+                let words = format!("{} at byte {}: a block is not what was written", name_of(at.segment), at.offset);
+                return Err(TableError::Damaged(words));
+            }
+            at = Position { segment: at.segment + 1, offset: 0, ..at };
+        }
+    }
+    Ok((at, seen))
+}
+
+fn read_stretch(segments: &Segments, at: Position, to: Position) -> io::Result<Vec<u8>> {
+    let file = segments.open(at.segment)?;
+    let end = if at.segment == to.segment { to.offset } else { file.len()? };
+    read_range(&*file, at.offset, end)
+}
+
+fn failed(segment: u64, error: &io::Error) -> TableError {
+    TableError::Failed(format!("{} cannot be read: {error}", name_of(segment)))
+}

@@ -1,0 +1,101 @@
+//! The thread that brings the journal into the table, and lets segments go that nobody needs any more.
+//!
+//! Never merges what is not synced; never lets a segment go before the table says, safely, that it does not need it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::flow::Stop;
+use super::journal::Position;
+use super::merge::merge_some;
+use super::rows::Meta;
+use super::table::TableError;
+use crate::store::CommitError;
+
+/// After a full disk, the next attempt comes after so long at the latest.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The merger.
+pub(super) struct Merger {
+    shared: Arc<Shared>,
+    /// As the table has it.
+    meta: Meta,
+}
+
+impl Merger {
+    /// A merger of a table that has `meta`.
+    pub(super) fn new(shared: Arc<Shared>, meta: Meta) -> Self {
+        Self { shared, meta }
+    }
+
+    /// Merges until it is stopped; the life of the merging thread. An error: not all is merged, or the end is not marked.
+    pub(super) fn run(&mut self) -> Result<(), CommitError> {
+        let limits = self.shared.settings.limits;
+        let mut result = Ok(());
+        loop {
+            let after = if result.is_err() { limits.merge_after.min(RETRY_AFTER) } else { limits.merge_after };
+            let (synced, stop) = self.shared.flow.wait_for_work(limits.merge_after_bytes, after);
+            if stop == Some(Stop::AsItIs) {
+                return if self.shared.has_failed() { Err(CommitError::Broken) } else { Ok(()) };
+            }
+            result = self.turn(synced, stop == Some(Stop::Merged));
+            match result {
+                Err(TableError::Full) => self.make_up()?,
+                Err(error) => return Err(self.fail(&error)),
+                Ok(()) => {}
+            }
+            if stop.is_some() {
+                return result.map_err(|_| CommitError::Full);
+            }
+        }
+    }
+
+    fn turn(&mut self, synced: Position, last: bool) -> Result<(), TableError> {
+        let shared = self.shared.clone();
+        while self.meta.merged.lsn < synced.lsn {
+            let next = Meta { oldest: self.oldest_needed(), ..self.meta.clone() };
+            let bytes_max = shared.settings.limits.merge_after_bytes.max(1);
+            let (merged, bytes) = merge_some(&shared.reading.table, &shared.segments, &next, synced, bytes_max)?;
+            shared.reading.overlay().prune(merged.lsn);
+            self.took_effect(Meta { merged, ..next });
+            shared.merged(merged.lsn, bytes);
+        }
+        let next = Meta { oldest: self.oldest_needed(), clean: last, ..self.meta.clone() };
+        if next != self.meta {
+            shared.reading.table.set_meta(&next)?;
+            self.took_effect(next);
+        }
+        shared.reading.replays().expire((shared.settings.clock)(), shared.settings.replay_window);
+        Ok(())
+    }
+
+    /// The oldest segment that is still needed: not wholly merged, or with operations whose window is open.
+    fn oldest_needed(&self) -> u64 {
+        let settings = &self.shared.settings;
+        let needed = self.shared.segments.oldest_needed(self.meta.merged.segment, (settings.clock)(), settings.replay_window);
+        needed.unwrap_or(self.meta.oldest)
+    }
+
+    fn took_effect(&mut self, meta: Meta) {
+        if meta.oldest > self.meta.oldest {
+            self.shared.segments.free_before(meta.oldest);
+        }
+        self.meta = meta;
+    }
+
+    /// Makes the table fit to be read again after a full disk.
+    fn make_up(&mut self) -> Result<(), CommitError> {
+        self.shared.found_no_space();
+        match self.shared.reading.table.reopen() {
+            Ok(()) | Err(TableError::Full) => Ok(()),
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+
+    fn fail(&self, error: &TableError) -> CommitError {
+        let error = self.shared.fail(format!("the journal cannot be merged into the table: {error}"));
+        self.shared.announce();
+        error
+    }
+}

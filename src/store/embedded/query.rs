@@ -1,0 +1,115 @@
+//! What is asked of the table, and how the overlay is laid over it. Reads alone.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use redb::{ReadTransaction, ReadableTableMetadata};
+
+use super::overlay::Overlay;
+use super::rows::{self, GROUPS, MEMBERS, RELATIONS};
+use super::table::TableError;
+use crate::domain::group::Group;
+use crate::domain::member::GroupType;
+use crate::domain::name::{GroupId, UserId};
+use crate::store::{Lsn, Page, Relation};
+
+/// Rows that one page of a list looks at, at most.
+const LIST_SCAN_MAX: usize = 50_000;
+/// Groups on one page, at most.
+const LIST_MAX: usize = 10_000;
+
+/// A group with its members.
+pub(super) fn load(view: &ReadTransaction, id: &GroupId) -> Result<Option<Box<Group>>, TableError> {
+    let groups = view.open_table(GROUPS)?;
+    let Some(row) = groups.get(id.as_str())? else { return Ok(None) };
+    let mut group = rows::decode_group(id, row.value()).map_err(TableError::Damaged)?;
+    let (from, to) = rows::pairs_of(id.as_str());
+    for entry in view.open_table(MEMBERS)?.range(from.as_slice()..to.as_slice())? {
+        let (key, row) = entry?;
+        let user = rows::second(key.value(), id.as_str(), rows::user).map_err(TableError::Damaged)?;
+        group.members.insert(user, rows::decode_member(key.value(), row.value()).map_err(TableError::Damaged)?);
+    }
+    Ok(Some(group))
+}
+
+/// What a user is to which groups, as far as the table knows.
+pub(super) fn relations(view: &ReadTransaction, user: &UserId) -> Result<BTreeMap<GroupId, Relation>, TableError> {
+    let (from, to) = rows::pairs_of(user.as_str());
+    let mut relations = BTreeMap::new();
+    for entry in view.open_table(RELATIONS)?.range(from.as_slice()..to.as_slice())? {
+        let (key, row) = entry?;
+        let group = rows::second(key.value(), user.as_str(), rows::group).map_err(TableError::Damaged)?;
+        relations.insert(group, rows::decode_relation(key.value(), row.value()).map_err(TableError::Damaged)?);
+    }
+    Ok(relations)
+}
+
+/// What is asked of a list.
+pub(super) struct Wanted {
+    pub(super) after: Option<GroupId>,
+    pub(super) kind: Option<GroupType>,
+    pub(super) limit: usize,
+}
+
+impl Wanted {
+    fn limit(&self) -> usize {
+        self.limit.clamp(1, LIST_MAX)
+    }
+
+    fn wants(&self, kind: GroupType) -> bool {
+        self.kind.is_none_or(|wanted| wanted == kind)
+    }
+}
+
+/// A stretch of the table's groups.
+pub(super) struct Stretch {
+    found: BTreeMap<GroupId, ()>,
+    /// Beyond this the table was not looked at; `None`: it was looked at up to its end.
+    horizon: Option<GroupId>,
+    total: u64,
+}
+
+/// Groups of the table; one more than asked for, to see whether there are more.
+pub(super) fn list(view: &ReadTransaction, wanted: &Wanted) -> Result<Stretch, TableError> {
+    let groups = view.open_table(GROUPS)?;
+    let after = wanted.after.as_ref().map_or("", |after| after.as_str());
+    let mut stretch = Stretch { found: BTreeMap::new(), horizon: None, total: groups.len()? };
+    for (scanned, entry) in groups.range::<&str>((Bound::Excluded(after), Bound::Unbounded))?.enumerate() {
+        let (key, row) = entry?;
+        let id = rows::group(key.value()).ok_or_else(|| TableError::Damaged("the id of a group is no name".to_owned()))?;
+        let enough = scanned == LIST_SCAN_MAX || stretch.found.len() == wanted.limit();
+        if rows::kind_of(row.value()).is_some_and(|kind| wanted.wants(kind)) {
+            stretch.found.insert(id.clone(), ());
+        }
+        if enough {
+            stretch.horizon = Some(id);
+            break;
+        }
+    }
+    Ok(stretch)
+}
+
+impl Stretch {
+    /// Lays what is not merged over it; the table had everything up to `merged`.
+    pub(super) fn page(self, overlay: &Overlay, wanted: &Wanted, merged: Lsn) -> Page {
+        let Self { mut found, mut horizon, total } = self;
+        for (looked_at, (id, state)) in overlay.groups_after(wanted.after.as_ref()).enumerate() {
+            if horizon.as_ref().is_some_and(|horizon| id > horizon) {
+                break;
+            }
+            match state.filter(|kind| wanted.wants(*kind)) {
+                Some(_) => found.insert(id.clone(), ()),
+                None => found.remove(id),
+            };
+            if looked_at == LIST_SCAN_MAX {
+                found.retain(|found, ()| found <= id);
+                horizon = Some(id.clone());
+                break;
+            }
+        }
+        let more = found.len() > wanted.limit();
+        let groups: Vec<GroupId> = found.into_keys().take(wanted.limit()).collect();
+        let next = if more { groups.last().cloned() } else { horizon };
+        Page { groups, next, total: total.saturating_add_signed(overlay.balance(merged)) }
+    }
+}

@@ -1,0 +1,167 @@
+//! What is read: the table, with what the overlay knows beyond it, on a few threads of their own.
+//!
+//! Nothing here waits for the journal. The queue is bounded by its callers: each has few questions under way at a time.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
+
+use redb::ReadTransaction;
+
+use super::overlay::Overlay;
+use super::query::{self, Stretch, Wanted};
+use super::replays::Replays;
+use super::table::{self, Table, TableError};
+use crate::domain::UnixMillis;
+use crate::domain::name::{GroupId, UserId};
+use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation};
+
+/// While the merger opens the table again after a full disk, readers try so often …
+const TRIES: usize = 5;
+/// … with such a pause.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A question: gets what it needs to be answered, or the reason why it cannot be.
+type Question = Box<dyn FnOnce(Result<&Reading, LoadError>) + Send>;
+
+#[derive(Default)]
+struct Questions {
+    waiting: VecDeque<Question>,
+    closed: bool,
+}
+
+/// All that can be read.
+pub(super) struct Reading {
+    pub(super) table: Table,
+    overlay: Mutex<Overlay>,
+    replays: Mutex<Replays>,
+    questions: Mutex<Questions>,
+    arrived: Condvar,
+}
+
+impl Reading {
+    /// Reads from such a table.
+    pub(super) fn new(table: Table, replays: Replays) -> Self {
+        Self { table, overlay: Mutex::default(), replays: Mutex::new(replays), questions: Mutex::default(), arrived: Condvar::new() }
+    }
+
+    /// What is committed and not merged.
+    pub(super) fn overlay(&self) -> MutexGuard<'_, Overlay> {
+        held(&self.overlay)
+    }
+
+    /// Operations from before the start.
+    pub(super) fn replays(&self) -> MutexGuard<'_, Replays> {
+        held(&self.replays)
+    }
+
+    /// Asks for a group. Time and window are those of the moment it is handed out.
+    pub(super) fn load(&self, group: GroupId, now: impl Fn() -> (UnixMillis, Duration) + Send + 'static, done: Done<Loaded, LoadError>) {
+        self.ask(done, move |reading| {
+            let state = reading.look(|view| query::load(view, &group))?;
+            let (now, window) = now();
+            Ok(Loaded { group: state, replays: reading.replays().take(&group, now, window) })
+        });
+    }
+
+    /// Asks what a user is to which groups.
+    pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
+        self.ask(done, move |reading| {
+            let add = |mut known, overlay: &Overlay, _| {
+                overlay.lay_over(&user, &mut known);
+                known.into_iter().collect()
+            };
+            reading.look_with_overlay(|view| query::relations(view, &user), add)
+        });
+    }
+
+    /// Asks for a page of all groups.
+    pub(super) fn list(&self, wanted: Wanted, done: Done<Page, LoadError>) {
+        self.ask(done, move |reading| {
+            let add = |stretch: Stretch, overlay: &Overlay, merged| stretch.page(overlay, &wanted, merged);
+            reading.look_with_overlay(|view| query::list(view, &wanted), add)
+        });
+    }
+
+    /// Answers questions until `close`; the life of a reading thread.
+    pub(super) fn run(&self) {
+        loop {
+            let mut questions = held(&self.questions);
+            let question = loop {
+                match questions.waiting.pop_front() {
+                    Some(question) => break question,
+                    None if questions.closed => return,
+                    None => questions = self.arrived.wait(questions).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            drop(questions);
+            question(Ok(self));
+        }
+    }
+
+    /// Takes no more questions; those that wait are answered.
+    pub(super) fn close(&self) {
+        held(&self.questions).closed = true;
+        self.arrived.notify_all();
+    }
+
+    fn ask<T: Send + 'static>(&self, done: Done<T, LoadError>, answer: impl Fn(&Self) -> Result<T, LoadError> + Send + 'static) {
+        // Damage that nobody has seen yet may make redb panic; the thread must live on.
+        let guarded = move |reading: &Self| catch_unwind(AssertUnwindSafe(|| answer(reading))).unwrap_or_else(|_| Err(unreadable()));
+        let question: Question = Box::new(move |reading| done(reading.and_then(guarded)));
+        let mut questions = held(&self.questions);
+        if questions.closed {
+            drop(questions);
+            return question(Err(LoadError::Closed));
+        }
+        questions.waiting.push_back(question);
+        drop(questions);
+        self.arrived.notify_one();
+    }
+
+    fn look<T>(&self, look: impl Fn(&ReadTransaction) -> Result<T, TableError>) -> Result<T, LoadError> {
+        patiently(|| look(&self.table.begin_read()?))
+    }
+
+    /// Looks at the table and adds what is not in it yet. The overlay is not held while the disk is read: where something
+    /// was merged and pruned between the two, the look is taken again.
+    fn look_with_overlay<F, T>(
+        &self,
+        look: impl Fn(&ReadTransaction) -> Result<F, TableError>,
+        add: impl Fn(F, &Overlay, Lsn) -> T,
+    ) -> Result<T, LoadError> {
+        for _ in 0..TRIES {
+            let (found, merged) = self.look(|view| Ok((look(view)?, table::meta_of(view)?.merged.lsn)))?;
+            let overlay = self.overlay();
+            if overlay.pruned() <= merged {
+                return Ok(add(found, &overlay, merged));
+            }
+        }
+        let overlay = self.overlay();
+        let (found, merged) = self.look(|view| Ok((look(view)?, table::meta_of(view)?.merged.lsn)))?;
+        Ok(add(found, &overlay, merged))
+    }
+}
+
+fn patiently<T>(look: impl Fn() -> Result<T, TableError>) -> Result<T, LoadError> {
+    let mut tries = 1;
+    loop {
+        match look() {
+            Ok(found) => return Ok(found),
+            Err(TableError::Damaged(words)) => return Err(LoadError::Damaged(words)),
+            Err(error) if tries == TRIES => return Err(LoadError::Unavailable(error.to_string())),
+            Err(_) => sleep(PAUSE),
+        }
+        tries += 1;
+    }
+}
+
+fn unreadable() -> LoadError {
+    LoadError::Damaged("the table cannot be read".to_owned())
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,162 @@
+//! What happens between opening the folder and the first commit: finds what is true, wipes out what is not, merges the rest.
+//!
+//! Every step can be cut off and done again. Nothing is changed before the whole journal was found sound, and the
+//! generation grows before anything that was answered is wiped out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use super::disk::{Disk, DiskFile, read_range, write_zeros};
+use super::journal::Position;
+use super::merge::merge_some;
+use super::replays::{Replays, horizon};
+use super::rows::{FORMAT, Meta};
+use super::scan::{self, Scan, ScanError};
+use super::segment::{self, Segments, name_of, segment_of};
+use super::table::{self, Table, TableError};
+use crate::domain::UnixMillis;
+use crate::store::{Durability, OpenError, Options};
+
+/// Where the store lives.
+pub(super) struct Place {
+    /// The folder's files.
+    pub(super) disk: Arc<dyn Disk>,
+    /// The folder's name, for messages.
+    pub(super) folder: String,
+    /// A name of this boot of the machine; empty where it cannot be told.
+    pub(super) boot: String,
+}
+
+/// A store that is ready for its threads.
+pub(super) struct Recovered {
+    pub(super) table: Table,
+    pub(super) meta: Meta,
+    pub(super) segments: Arc<Segments>,
+    pub(super) end: Position,
+    pub(super) newest: UnixMillis,
+    pub(super) replays: Replays,
+}
+
+/// Makes the folder ready. It must be locked.
+pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, OpenError> {
+    let (table, mut meta, numbers) = open_table(place, options)?;
+    let now = (options.clock)();
+    let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
+    let scan = scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
+    let rebooted = place.boot.is_empty() || place.boot != meta.boot;
+    if meta.interval && !meta.clean && (rebooted || scan.discarded) {
+        meta.generation += 1;
+        meta.boot = place.boot.clone();
+        table.set_meta(&meta).map_err(|error| place.table_error(error))?;
+    }
+    let bytes = segment_bytes(options);
+    let prepared = clear_behind(place, &scan, &present, bytes).map_err(|error| place.io_error(&error))?;
+    make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
+    let spare = numbers.into_iter().filter(|number| *number < meta.oldest).collect();
+    let newest = scan.used.values().copied().max().unwrap_or(0);
+    let segments = Arc::new(Segments::new(place.disk.clone(), bytes, scan.used, prepared, spare));
+    while meta.merged.lsn < scan.end.lsn {
+        let merged = merge_some(&table, &segments, &meta, scan.end, options.limits.merge_after_bytes.max(1));
+        meta.merged = merged.map_err(|error| place.table_error(error))?.0;
+    }
+    meta = Meta { clean: false, boot: place.boot.clone(), interval: options.durability == Durability::Interval, ..meta };
+    table.set_meta(&meta).map_err(|error| place.table_error(error))?;
+    Ok(Recovered { table, meta, segments, end: scan.end, newest, replays: scan.replays })
+}
+
+/// The table, what it says of the store, and all journal segments that are there. A new store is begun.
+fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet<u64>), OpenError> {
+    let io = |error: io::Error| place.io_error(&error);
+    let names = place.disk.list().map_err(io)?;
+    for unfinished in names.iter().filter(|name| name.ends_with(".new")) {
+        place.disk.remove(unfinished).map_err(io)?;
+    }
+    let mut numbers: BTreeSet<u64> = names.iter().filter_map(|name| segment_of(name)).collect();
+    if names.iter().any(|name| name == table::NAME) {
+        let table = Table::open(&*place.disk, options.cache_bytes).map_err(|error| place.table_error(error))?;
+        let found = table.format().map_err(|error| place.table_error(error))?;
+        if found > FORMAT {
+            return Err(OpenError::Newer { folder: place.folder.clone(), found, known: FORMAT });
+        }
+        let meta = table.meta().map_err(|error| place.table_error(error))?;
+        return Ok((table, meta, numbers));
+    }
+    for number in std::mem::take(&mut numbers) {
+        if scan::has_blocks(&*place.disk, number).map_err(|error| place.scan_error(error))? {
+            return Err(place.damaged(&name_of(number), 0, "there is a journal, but its table.redb is missing".to_owned()));
+        }
+        place.disk.remove(&name_of(number)).map_err(io)?;
+    }
+    // The journal comes before the table: from then on a table without its journal is known to be damage.
+    let meta = Meta::new(&place.boot, options.durability);
+    segment::create(&*place.disk, meta.oldest, segment_bytes(options)).map_err(io)?;
+    let table = Table::create(&*place.disk, options.cache_bytes, &meta).map_err(|error| place.table_error(error))?;
+    Ok((table, meta, BTreeSet::from([1])))
+}
+
+/// Wipes out what was begun behind the end, and removes later segments; one that is empty is the next to be used.
+fn clear_behind(place: &Place, scan: &Scan, present: &BTreeSet<u64>, bytes: u64) -> io::Result<Option<(u64, Arc<dyn DiskFile>)>> {
+    let mut prepared = None;
+    // From the newest down, each made safe: a hole in the row of segments would look like damage.
+    for number in present.range(scan.end.segment + 1..).rev().copied() {
+        let file = place.disk.open(&name_of(number), false)?;
+        if !scan.discarded && number == scan.end.segment + 1 && file.len()? == bytes {
+            prepared = Some((number, file));
+        } else {
+            place.disk.remove(&name_of(number))?;
+            place.disk.sync_dir()?;
+        }
+    }
+    if scan.torn {
+        let file = place.disk.open(&name_of(scan.end.segment), false)?;
+        write_zeros(&*file, scan.end.offset, file.len()?)?;
+        file.sync()?;
+    }
+    Ok(prepared)
+}
+
+/// Writes blocks again that may be in the kernel's memory alone. To sync them would not do: after a sync that failed, the
+/// kernel takes their pages for clean.
+fn make_safe(disk: &dyn Disk, scan: &Scan) -> io::Result<()> {
+    let mut files: BTreeMap<u64, Arc<dyn DiskFile>> = BTreeMap::new();
+    for (_, (number, offset, bytes)) in &scan.unsynced {
+        if !files.contains_key(number) {
+            files.insert(*number, disk.open(&name_of(*number), false)?);
+        }
+        let file = &files[number];
+        let block = read_range(&**file, *offset, offset + bytes)?;
+        file.write_at(*offset, &block)?;
+    }
+    files.values().try_for_each(|file| file.sync())
+}
+
+/// The size of new segments: what was asked for, in a form that blocks fit into.
+fn segment_bytes(options: &Options) -> u64 {
+    options.limits.segment_bytes.clamp(4096, 1 << 30) & !4095
+}
+
+impl Place {
+    fn damaged(&self, name: &str, offset: u64, what: String) -> OpenError {
+        OpenError::Damaged { file: format!("{}/{name}", self.folder), offset, what }
+    }
+
+    fn scan_error(&self, error: ScanError) -> OpenError {
+        match error {
+            ScanError::Damaged(number, offset, what) => self.damaged(&name_of(number), offset, what),
+            ScanError::Io(number, error) => OpenError::Io(format!("{}/{}: {error}", self.folder, name_of(number))),
+        }
+    }
+
+    fn table_error(&self, error: TableError) -> OpenError {
+        match error {
+            TableError::Damaged(what) => self.damaged(table::NAME, 0, what),
+            error => OpenError::Io(format!("{}/{}: {error}", self.folder, table::NAME)),
+        }
+    }
+
+    /// An error of the disk, with the folder's name.
+    pub(super) fn io_error(&self, error: &io::Error) -> OpenError {
+        OpenError::Io(format!("{}: {error}", self.folder))
+    }
+}

@@ -1,0 +1,10 @@
+//! The embedded store on a disk that forgets, fails and fills up. Most tests run on `MemoryDisk`, redb's file with them; a
+//! few on a folder of the operating system.
+
+mod crashes;
+mod faults;
+mod folder;
+mod model;
+mod reads;
+mod support;
+mod windows;
