@@ -17,8 +17,9 @@ const PING_EVERY: &str = "2s";
 pub fn measure(args: &Args) -> anyhow::Result<()> {
     let sockets = if args.quick { 2000 } else { 10_000 };
     title("idle", &format!("{sockets} sockets, logged in, each in one of 100 AVChatRooms, pinged every 2 s"));
-    let users: [(&str, fn(usize) -> String); 2] = [("one user", |_| ADMIN.to_owned()), ("a user for each", |at| format!("user-{at}"))];
-    for (label, user) in users {
+    for many in [false, true] {
+        let label = if many { "a user for each" } else { "one user" };
+        let user = |at: usize| if many { format!("user-{at}") } else { ADMIN.to_owned() };
         let folder = tempfile::tempdir_in(&args.folder)?;
         let server = Setup::new(args, folder.path()).ping_every(PING_EVERY).start()?;
         let rooms: Vec<String> = (0..ROOMS).map(|at| format!("room-{at}")).collect();
