@@ -53,7 +53,7 @@ impl Server {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             shards => shards,
         };
-        let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024) as usize;
+        let descriptors = raise_descriptors();
         let listeners = listen(config.listen, shards).with_context(|| format!("cannot listen on {}", config.listen))?;
         let address = listeners[0].local_addr().context("cannot tell the address")?;
         let internal = match config.internal_listen {
@@ -167,6 +167,14 @@ impl Http for Site {
     async fn serve(&self, stream: TcpStream, early: Vec<u8>, peer: SocketAddr) {
         rest::serve(stream, early, peer, self.router.clone(), self.limits).await;
     }
+}
+
+/// Raises the limit of open descriptors as far as this user may, and says where it is.
+fn raise_descriptors() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    usize::try_from(if raised { hard } else { soft }).unwrap_or(usize::MAX)
 }
 
 /// One listener for each shard, on one port. Sharing a port is asked for only after nobody else was found on it: the kernel

@@ -57,7 +57,7 @@ impl Door {
         loop {
             tick.tick().await;
             let now = Instant::now();
-            for connection in self.connections.borrow().values() {
+            for connection in self.due(now) {
                 connection.tick(now);
             }
             self.shard.sweep();
@@ -71,7 +71,7 @@ impl Door {
 
     /// Closes all connections of this shard, once everything they asked for is answered.
     pub async fn drain(&self) {
-        let all: Vec<_> = self.connections.borrow().values().cloned().collect();
+        let all = self.all();
         for connection in &all {
             while connection.bell.in_flight.get() > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -80,7 +80,7 @@ impl Door {
         for connection in all {
             connection.close(Close::stopping(COME_BACK_AFTER, COME_BACK_SPREAD));
         }
-        while !self.connections.borrow().is_empty() {
+        while !self.all().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -141,7 +141,7 @@ impl Door {
         let (id, bell) = self.shard.outboxes.borrow_mut().open(self.shard.index, stream);
         let session = Session::new(Instant::now()).into();
         let connection = Rc::new(Connection { door: self.clone(), address, session, bell, id: id.into() });
-        self.connections.borrow_mut().insert(id.slot, connection.clone());
+        self.enter(id.slot, connection.clone());
         self.shard.metrics().connections.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
     }

@@ -69,7 +69,7 @@ pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(connection.socket_config()));
     let leave = connection.clone().talk(&mut socket, &stream).await;
     drop(socket);
-    connection.part(stream, leave).await;
+    Box::pin(connection.part(stream, leave)).await;
 }
 
 impl Connection {
@@ -90,7 +90,7 @@ impl Connection {
                     Next::Nothing => more = false,
                     Next::Leave(leave) => return leave,
                     Next::Slow(id, body) => {
-                        if let Err(leave) = self.clone().slow(id, body, socket).await {
+                        if let Err(leave) = Box::pin(self.clone().slow(id, body, socket)).await {
                             return leave;
                         }
                     }
@@ -247,7 +247,9 @@ impl Connection {
             .borrow()
             .blocked_since(slot)
             .is_some_and(|since| !limits.stall_deadline.is_zero() && now.duration_since(since) >= limits.stall_deadline);
-        let due = if stalled { Due::Close(Close::STALLED) } else { self.session.borrow_mut().tick(limits, now, unix_millis() / 1000) };
+        let unix = unix_millis() / 1000;
+        let due = if stalled { Due::Close(Close::STALLED) } else { self.session.borrow_mut().tick(limits, now, unix) };
+        self.door.look_at(slot, self.session.borrow().next_look(limits, now, unix));
         match due {
             Due::Nothing => {}
             Due::Ping => {

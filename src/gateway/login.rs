@@ -32,6 +32,7 @@ impl Connection {
             _ => {}
         }
         self.resize(socket);
+        self.door.look_at(self.id.get().slot, Instant::now());
         Ok(())
     }
 

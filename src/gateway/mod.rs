@@ -14,11 +14,10 @@ mod session;
 mod wire;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use address::Addresses;
 pub use handshake::Origins;
@@ -98,12 +97,54 @@ pub struct Door {
     pub shard: Rc<Shard>,
     /// What it shares with the others.
     pub gate: Arc<Gate>,
-    connections: RefCell<BTreeMap<u32, Rc<connection::Connection>>>,
+    /// Connections by their place in the shard's tables, and when to look at each next: a walk over the times alone.
+    connections: RefCell<Vec<Option<Rc<connection::Connection>>>>,
+    looks: RefCell<Vec<Option<Instant>>>,
 }
 
 impl Door {
     /// A shard's door, without connections.
     pub fn new(shard: Rc<Shard>, gate: Arc<Gate>) -> Rc<Self> {
-        Rc::new(Self { shard, gate, connections: RefCell::default() })
+        Rc::new(Self { shard, gate, connections: RefCell::default(), looks: RefCell::default() })
+    }
+
+    fn enter(&self, slot: u32, connection: Rc<connection::Connection>) {
+        let (at, mut connections, mut looks) = (slot as usize, self.connections.borrow_mut(), self.looks.borrow_mut());
+        if connections.len() <= at {
+            connections.resize(at + 1, None);
+            looks.resize(at + 1, None);
+        }
+        connections[at] = Some(connection);
+        drop(looks);
+        self.look_at(slot, Instant::now());
+    }
+
+    fn leave(&self, slot: u32) {
+        self.connections.borrow_mut()[slot as usize] = None;
+        self.looks.borrow_mut()[slot as usize] = None;
+    }
+
+    /// Wants a connection looked at no later than this.
+    fn look_at(&self, slot: u32, at: Instant) {
+        self.looks.borrow_mut()[slot as usize] = Some(at);
+    }
+
+    /// The connections that are due.
+    fn due(&self, now: Instant) -> Vec<Rc<connection::Connection>> {
+        let connections = self.connections.borrow();
+        let timed = self
+            .looks
+            .borrow()
+            .iter()
+            .enumerate()
+            .filter(|(_, look)| look.is_some_and(|at| at <= now))
+            .map(|(slot, _)| slot)
+            .collect::<Vec<_>>();
+        let blocked = self.shard.outboxes.borrow().blocked.iter().map(|slot| *slot as usize).collect::<Vec<_>>();
+        timed.into_iter().chain(blocked).filter_map(|slot| connections.get(slot).cloned().flatten()).collect()
+    }
+
+    fn all(&self) -> Vec<Rc<connection::Connection>> {
+        self.connections.borrow().iter().flatten().cloned().collect()
     }
 }

@@ -33,7 +33,7 @@ impl Connection {
     /// Forgets the connection; its socket closes.
     pub(super) fn vanish(&self) {
         let (shard, id) = (&self.door.shard, self.id.get());
-        self.door.connections.borrow_mut().remove(&id.slot);
+        self.door.leave(id.slot);
         self.door.gate.addresses.leave(self.address);
         self.door.gate.connections.fetch_sub(1, Ordering::Relaxed);
         shard.metrics().connections.fetch_sub(1, Ordering::Relaxed);

@@ -11,6 +11,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Seconds over which the frame rate is looked at.
 const RATE_SECONDS: u64 = 3;
 
+/// Nobody is left unlooked at for more seconds than this.
+const LOOK_AHEAD_MAX: u64 = 3600;
+
 /// Who is logged in.
 #[derive(Debug, Clone)]
 pub struct Login {
@@ -104,6 +107,20 @@ impl Session {
         self.login.take()
     }
 
+    /// When the time may bring something, if nothing is heard until then; `unix` is in seconds.
+    pub fn next_look(&self, limits: &Limits, now: Instant, unix: u64) -> Instant {
+        let after = |since: Instant, deadline: Duration| (!deadline.is_zero()).then(|| since + deadline);
+        let login = match &self.login {
+            None => after(self.nobody_since, limits.login_deadline),
+            Some(login) => Some(now + Duration::from_secs((login.expires_at + 1).saturating_sub(unix).min(LOOK_AHEAD_MAX))),
+        };
+        let silence = match self.pinged_at {
+            Some(pinged) => after(pinged, limits.pong_deadline),
+            None => after(self.heard_at, limits.ping_every),
+        };
+        login.into_iter().chain(silence).min().unwrap_or(now + Duration::from_secs(LOOK_AHEAD_MAX))
+    }
+
     /// What the time has brought. `unix` is in seconds.
     pub fn tick(&mut self, limits: &Limits, now: Instant, unix: u64) -> Due {
         let over = |since: Instant, deadline: Duration| !deadline.is_zero() && now.duration_since(since) >= deadline;
@@ -158,6 +175,7 @@ mod tests {
         let (limits, start) = (limits(), Instant::now());
         let mut session = Session::new(start);
         assert_eq!(session.tick(&limits, start + seconds(9), 0), Due::Nothing);
+        assert_eq!(session.next_look(&limits, start, 0), start + seconds(10));
         assert_eq!(session.tick(&limits, start + seconds(10), 0), Due::Close(Close::NO_LOGIN));
         session.log_out(start + seconds(10));
         assert_eq!(session.tick(&limits, start + seconds(19), 0), Due::Nothing);
@@ -172,7 +190,10 @@ mod tests {
         let (user, _) = Users::new(vec![], 0).enter(&UserId::parse("ann").unwrap(), connection);
         session.login = Some(Login { user, expires_at: 1000 });
         assert_eq!(session.tick(&limits, start + seconds(24), 0), Due::Nothing);
+        assert_eq!(session.next_look(&limits, start, 0), start + seconds(25));
+        assert_eq!(session.next_look(&limits, start, 990), start + seconds(11));
         assert_eq!(session.tick(&limits, start + seconds(25), 0), Due::Ping);
+        assert_eq!(session.next_look(&limits, start + seconds(25), 0), start + seconds(35));
         assert_eq!(session.tick(&limits, start + seconds(34), 0), Due::Nothing);
         session.heard(start + seconds(34));
         assert_eq!(session.tick(&limits, start + seconds(36), 0), Due::Nothing);

@@ -4,6 +4,7 @@
 //! which version it is current; that is all the memory a member who is behind costs. The cursor never queues: whoever it
 //! reaches gets the newest value of each key he has not seen.
 
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,8 @@ use crate::domain::name::GroupId;
 #[derive(Debug, Clone, Copy)]
 struct Seat {
     slot: u32,
+    /// The socket. The seat is taken away before the socket closes, so it is never somebody else's.
+    fd: RawFd,
     seen: u64,
 }
 
@@ -76,8 +79,8 @@ impl Room {
     }
 
     /// Seats a connection that knows everything up to a version; its index comes back.
-    pub fn sit(&mut self, slot: u32, seen: u64) -> usize {
-        self.seats.push(Seat { slot, seen });
+    pub fn sit(&mut self, slot: u32, fd: RawFd, seen: u64) -> usize {
+        self.seats.push(Seat { slot, fd, seen });
         if seen < self.version {
             self.left = self.seats.len();
         }
@@ -172,7 +175,7 @@ impl Room {
             return 0;
         }
         let frames = self.frames_since(seat.seen);
-        if frames.is_empty() || outboxes.push(seat.slot, &frames, now) == Pushed::Sent {
+        if frames.is_empty() || outboxes.push(seat.slot, seat.fd, &frames, now) == Pushed::Sent {
             self.seats[at].seen = self.version;
             return u64::from(!frames.is_empty());
         }

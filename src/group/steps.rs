@@ -1,6 +1,7 @@
 //! What a shard does with an actor's steps: answers, seats, farewells and pushes, on this shard or by letter on another.
 
 use std::cell::RefCell;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -148,6 +149,7 @@ impl Shard {
         let known = self.rooms.borrow().get(&group).cloned();
         let room = known.unwrap_or_else(|| Rc::new(RefCell::new(Room::new(group.clone(), interval))));
         let mut outboxes = self.outboxes.borrow_mut();
+        let Some(fd) = outboxes.socket(connection.slot).map(|socket| socket.as_raw_fd()) else { return };
         let Some(places) = outboxes.places(connection.slot) else { return };
         if places.iter().any(|place| Rc::ptr_eq(&place.room, &room)) {
             return;
@@ -157,7 +159,7 @@ impl Shard {
             drop(outboxes);
             return self.detach(group, connection);
         }
-        let at = room.borrow_mut().sit(connection.slot, seen);
+        let at = room.borrow_mut().sit(connection.slot, fd, seen);
         places.push(Place { room: room.clone(), at });
         self.rooms.borrow_mut().insert(group, room);
     }

@@ -74,9 +74,9 @@ pub(super) fn find_all(bytes: &[u8], segment: u64) -> impl Iterator<Item = Block
     (0..bytes.len()).step_by(ALIGN).filter(|at| bytes[*at..].starts_with(&MAGIC)).filter_map(move |at| parse(&bytes[at..], segment))
 }
 
-/// Whether the bytes begin like a block, whole or not.
-pub(super) fn has_begun(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC)
+/// Whether the bytes begin like a certain block, whole or not.
+pub(super) fn has_begun(bytes: &[u8], lsn: Lsn) -> bool {
+    bytes.get(..HEADER_BYTES).is_some_and(|head| number(head, 16, 8) == lsn)
 }
 
 /// The records of a payload; an error says what is wrong, and then there are no more.

@@ -65,7 +65,7 @@ struct Health {
     words: Mutex<Option<String>>,
     on_fatal: OnFatal,
     /// The folder is ours until the last thread is gone.
-    _lock: Lock,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Shared {
@@ -134,7 +134,7 @@ impl Engine {
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
         let found = recovery::recover(place, options)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
-        let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, _lock: lock };
+        let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
@@ -196,14 +196,17 @@ impl Engine {
     fn end(&self, how: Stop) -> Result<(), CommitError> {
         let threads = std::mem::take(&mut *held(&self.threads));
         self.shared.intake.close(CommitError::Closed);
-        threads.committer.map(join);
+        let mut alone = threads.committer.is_none_or(|committer| join(committer).is_some());
         self.shared.flow.stop(how);
-        let result = threads.merger.and_then(join).unwrap_or(Ok(()));
+        let result = threads.merger.map_or(Some(Ok(())), join);
         self.shared.segments.stop();
         self.shared.reading.close();
-        threads.others.into_iter().filter_map(join).for_each(|()| ());
+        alone &= threads.others.into_iter().map(|other| join(other).is_some()).fold(result.is_some(), |all, joined| all && joined);
         self.shared.reading.table.close();
-        result
+        if alone {
+            held(&self.shared.health.lock).take();
+        }
+        result.unwrap_or(Ok(()))
     }
 }
 

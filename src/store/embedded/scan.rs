@@ -125,32 +125,29 @@ impl Scan {
 
     /// Looks at everything behind the end: is it nothing, the rest of a write, or proof of damage?
     fn judge_rest(&mut self, disk: &dyn Disk, last: &Segment, meta: &Meta, newest: u64) -> Result<(), ScanError> {
-        let at = self.end.offset;
-        if self.end.lsn < meta.merged.lsn {
-            return Err(damaged(last, at, "a block is damaged or missing that the table has seen"));
-        }
-        let rest = last.bytes.get(at as usize..).unwrap_or_default();
-        self.torn = block::has_begun(rest);
-        self.judge(last, at, rest, last.number)?;
-        for number in last.number + 1..=newest {
-            let later = read(disk, number)?;
-            self.judge(last, at, &later.bytes, number)?;
+        let broken = self.end.lsn + 1;
+        let rest = last.bytes.get(self.end.offset as usize..).unwrap_or_default();
+        self.torn = block::has_begun(rest, broken);
+        let mut proven = broken <= meta.merged.lsn;
+        // Where the end of a segment is bare, the broken block was the first of the next one.
+        let mut place = (last.number, self.end.offset);
+        for number in last.number..=newest {
+            let later = if number == last.number { None } else { Some(read(disk, number)?) };
+            let bytes = later.as_ref().map_or(rest, |later| &later.bytes);
+            let mut found = block::find_all(bytes, number).map(|block| block.header).filter(|header| header.lsn > broken).peekable();
+            if number == last.number + 1 && !self.torn && !self.discarded {
+                let used = meta.merged.segment >= number || found.peek().is_some();
+                place = if used && block::parse(bytes, number).is_none() { (number, 0) } else { place };
+            }
+            for header in found {
+                self.discarded = true;
+                proven |= header.synced >= broken;
+            }
         }
         self.torn |= self.discarded;
-        Ok(())
-    }
-
-    fn judge(&mut self, last: &Segment, at: u64, bytes: &[u8], number: u64) -> Result<(), ScanError> {
-        let broken = self.end.lsn + 1;
-        // The broken block may have been the first of the next segment.
-        let moved = number == last.number + 1 && !self.torn && block::parse(bytes, number).is_none();
-        for later in block::find_all(bytes, number).map(|block| block.header).filter(|header| header.lsn > broken) {
-            if later.synced >= broken {
-                let (segment, offset) = if moved { (number, 0) } else { (last.number, at) };
-                let what = "a block is damaged that was safe on disk: whole blocks follow it";
-                return Err(ScanError::Damaged(segment, offset, what.to_owned()));
-            }
-            self.discarded = true;
+        if proven {
+            let what = "a block is damaged or missing that was safe on disk: what came later knows of it";
+            return Err(ScanError::Damaged(place.0, place.1, what.to_owned()));
         }
         Ok(())
     }

@@ -159,6 +159,11 @@ impl MemoryDisk {
         result
     }
 
+    /// What a kernel does after a sync that failed: it takes pages for clean that are in its memory alone.
+    pub(crate) fn forget_what_is_unsynced(&self) {
+        self.world().files.iter_mut().for_each(|file| file.unsynced.clear());
+    }
+
     /// A copy of this disk as it is now, all of it safe: what a kill of the process leaves.
     pub(crate) fn copy(&self) -> Self {
         let world = self.world();
@@ -345,6 +350,7 @@ impl DiskFile for MemoryFile {
         let file = &mut world.files[self.at];
         file.safe.resize(file.live.len(), 0);
         for sector in std::mem::take(&mut file.unsynced).into_keys() {
+            // No more than this sector: one that the kernel wrongly takes for clean stays as it is on the disk.
             let range = (sector * SECTOR).min(file.live.len())..file.live.len().min((sector + 1) * SECTOR);
             file.safe[range.clone()].copy_from_slice(&file.live[range]);
         }

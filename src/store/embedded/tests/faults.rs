@@ -1,1 +1,231 @@
+//! Disks that are full, and disks that fail.
 
+use std::io::ErrorKind;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::support::*;
+use crate::domain::member::GroupType;
+use crate::store::embedded::Engine;
+use crate::store::embedded::disk::memory::{Op, Verdict};
+use crate::store::{Batch, CommitError};
+
+fn like(engine: &Engine, version: u64) -> Result<u64, CommitError> {
+    engine.commit_wait(&[record("g", 1, changed(version, &[("like", version as i64)]))])
+}
+
+fn with_group(rig: &Rig) -> Engine {
+    let engine = rig.open();
+    engine.commit_wait(&[record("g", 1, created(GroupType::ChatRoom, "owner"))]).unwrap();
+    engine
+}
+
+/// Commits until there is no space; says which version was the last.
+fn fill(engine: &Engine, from: u64) -> u64 {
+    let mut version = from;
+    loop {
+        match like(engine, version + 1) {
+            Ok(_) => version += 1,
+            Err(error) => {
+                assert_eq!(error, CommitError::Full);
+                return version;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_commits_until_there_is_room_and_keeps_all_that_was_answered() {
+    let rig = Rig::new(4096);
+    let engine = with_group(&rig);
+    rig.disk.set_capacity(Some(rig.disk.used() + 10_000));
+    let last = fill(&engine, 0);
+    assert!(last > 20, "{last}");
+    assert_eq!(like(&engine, last + 1), Err(CommitError::Full));
+    assert!(engine.load_wait(&id("g")).is_ok(), "reads go on");
+    assert_eq!(rig.killed().open().version_wait(&id("g")), last, "what was refused is not there");
+    rig.disk.set_capacity(None);
+    until("room", || like(&engine, last + 1).is_ok());
+    assert_eq!(rig.killed().open().version_wait(&id("g")), last + 1);
+    engine.close().unwrap();
+    assert_eq!(rig.open().version_wait(&id("g")), last + 1);
+    assert!(rig.fatal_words().is_empty());
+}
+
+#[test]
+fn a_write_that_finds_no_space_leaves_the_journal_as_it_was() {
+    let rig = Rig::new(8192);
+    let engine = with_group(&rig);
+    for round in 0..5 {
+        rig.disk.set_fate(|op, name| {
+            if op == Op::Write && name.starts_with("journal-") { Verdict::Fail(ErrorKind::StorageFull) } else { Verdict::Go }
+        });
+        assert_eq!(like(&engine, round + 1), Err(CommitError::Full));
+        rig.disk.clear_fate();
+        like(&engine, round + 1).unwrap();
+    }
+    assert_eq!(rig.killed().open().version_wait(&id("g")), 5);
+}
+
+#[test]
+fn a_table_without_space_is_opened_again_and_merges_later() {
+    let mut rig = Rig::new(4096);
+    rig.options.limits.merge_after = Duration::from_millis(20);
+    rig.options.limits.unmerged_bytes_max = 20_000;
+    let engine = with_group(&rig);
+    until("the first merge", || engine.merged() >= 1);
+    rig.disk.set_fate(|_, name| if name.starts_with("table") { Verdict::Fail(ErrorKind::StorageFull) } else { Verdict::Go });
+    let last = fill(&engine, 0);
+    assert!(engine.stats().unmerged_bytes > 20_000, "commits go on until too much is unmerged: {:?}", engine.stats());
+    assert!(engine.stats().merges_full > 0);
+    rig.disk.clear_fate();
+    until("room", || like(&engine, last + 1).is_ok());
+    until("the merge", || engine.version_wait(&id("g")) == last + 1);
+    assert!(rig.fatal_words().is_empty());
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_failed_sync_is_the_end_and_the_next_start_decides() {
+    for durability in [Rig::new(8192), Rig::new(8192).interval()] {
+        let rig = durability;
+        let engine = with_group(&rig);
+        like(&engine, 1).unwrap();
+        rig.disk.set_fate(
+            |op, name| {
+                if op == Op::Sync && name.starts_with("journal-") { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
+            },
+        );
+        let failed = std::iter::from_fn(|| Some(like(&engine, 2))).find(Result::is_err);
+        assert_eq!(failed, Some(Err(CommitError::Broken)));
+        rig.disk.clear_fate();
+        for _ in 0..3 {
+            assert_eq!(like(&engine, 2), Err(CommitError::Broken), "a disk that works again is not believed");
+        }
+        until("the words", || !rig.fatal_words().is_empty());
+        assert_eq!(engine.close(), Err(CommitError::Broken));
+        let words = rig.fatal_words();
+        assert!(words.len() == 1 && words[0].contains("cannot be synced"), "{words:?}");
+        let version = rig.killed().open().version_wait(&id("g"));
+        assert!(version == 1 || version == 2, "{version}");
+    }
+}
+
+/// After a failed sync the kernel calls pages clean that never reached the disk: the next start writes them again.
+#[test]
+fn a_start_after_a_failed_sync_does_not_trust_the_kernels_memory() {
+    let mut rig = Rig::new(8192);
+    let engine = with_group(&rig);
+    rig.disk.set_fate(
+        |op, name| {
+            if op == Op::Sync && name.starts_with("journal-") { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
+        },
+    );
+    assert_eq!(like(&engine, 1), Err(CommitError::Broken));
+    drop(engine);
+    rig.disk.clear_fate();
+    rig.disk.forget_what_is_unsynced();
+    let engine = rig.open();
+    let decided = engine.version_wait(&id("g"));
+    for version in decided + 1..decided + 4 {
+        like(&engine, version).unwrap();
+    }
+    rig = rig.after_power_loss(&mut fastrand::Rng::with_seed(3));
+    assert_eq!(rig.open().version_wait(&id("g")), decided + 3);
+}
+
+#[test]
+fn a_write_or_a_merge_that_fails_for_another_reason_is_the_end_too() {
+    let rig = Rig::new(8192);
+    let engine = with_group(&rig);
+    rig.disk.set_fate(
+        |op, name| {
+            if op == Op::Write && name.starts_with("journal-") { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
+        },
+    );
+    assert_eq!(like(&engine, 1), Err(CommitError::Broken));
+    drop(engine);
+    assert!(rig.fatal_words()[0].contains("cannot be written"), "{:?}", rig.fatal_words());
+
+    let rig = Rig::new(8192).eager();
+    let engine = with_group(&rig);
+    until("the first merge", || engine.merged() >= 1);
+    rig.disk.set_fate(|_, name| if name.starts_with("table") { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go });
+    let _ = like(&engine, 1);
+    until("the words", || !rig.fatal_words().is_empty());
+    assert!(rig.fatal_words()[0].contains("cannot be merged"), "{:?}", rig.fatal_words());
+    assert_eq!(like(&engine, 2), Err(CommitError::Broken));
+    assert_eq!(rig.fatal_words().len(), 1);
+}
+
+#[test]
+fn commits_wait_for_the_merger_where_too_much_is_unmerged() {
+    let mut rig = Rig::new(4096);
+    rig.options.limits.unmerged_bytes_max = 10_000;
+    rig.options.limits.merge_after_bytes = 5_000;
+    let engine = with_group(&rig);
+    for version in 1..=1000 {
+        like(&engine, version).unwrap();
+        assert!(engine.stats().unmerged_bytes < 10_000 + 4096);
+    }
+    engine.close().unwrap();
+    assert_eq!(rig.open().version_wait(&id("g")), 1000);
+}
+
+#[test]
+fn a_batch_that_no_segment_holds_is_refused_alone() {
+    let rig = Rig::new(4096);
+    let engine = with_group(&rig);
+    let names: Vec<String> = (0..300).map(|n| format!("user-with-a-long-name-{n}")).collect();
+    let users: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(engine.commit_wait(&[record("g", 1, joined(&users))]), Err(CommitError::TooLarge));
+    like(&engine, 1).unwrap();
+}
+
+#[test]
+fn after_the_end_every_call_is_refused_and_every_commit_before_it_is_answered() {
+    let rig = Rig::new(8192);
+    let engine = with_group(&rig);
+    let (tell, told) = channel();
+    for version in 1..=100 {
+        let tell = tell.clone();
+        let records = [record("g", 1, changed(version, &[("like", 1)]))];
+        engine.commit(batch(&records), Box::new(move |result| tell.send(result).unwrap()));
+    }
+    engine.close().unwrap();
+    assert_eq!(told.try_iter().filter(|result| result.is_ok()).count(), 100);
+    assert_eq!(like(&engine, 101), Err(CommitError::Closed));
+    assert!(engine.load_wait(&id("g")).is_err());
+    drop(engine);
+    assert_eq!(rig.open().version_wait(&id("g")), 100);
+}
+
+#[test]
+fn an_empty_batch_is_answered_and_writes_nothing() {
+    let rig = Rig::new(8192);
+    let engine = with_group(&rig);
+    let blocks = engine.stats().records;
+    assert!(engine.commit_wait(&[]).is_ok());
+    assert_eq!(engine.stats().records, blocks);
+    assert!(Batch::default().is_empty());
+}
+
+/// A callback may hold the last handle on the store: the store then ends on its own thread.
+#[test]
+fn a_store_may_end_inside_a_callback() {
+    let rig = Rig::new(8192);
+    let engine = std::sync::Arc::new(with_group(&rig));
+    let (tell, told) = channel();
+    let (go, wait) = channel::<()>();
+    let held = engine.clone();
+    let done = move |result: Result<u64, CommitError>| {
+        wait.recv().unwrap();
+        drop(held);
+        tell.send(result).unwrap();
+    };
+    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(done));
+    drop(engine);
+    go.send(()).unwrap();
+    told.recv().unwrap().unwrap();
+    until("the folder is free", || rig.try_open().is_ok());
+}

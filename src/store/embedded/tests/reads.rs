@@ -1,1 +1,119 @@
+//! Who belongs where, and which groups there are: from the table and from what is not merged yet, without a seam.
 
+use super::support::*;
+use crate::domain::member::GroupType;
+use crate::domain::record::Effect;
+use crate::store::embedded::disk::memory::{Op, Verdict};
+use crate::store::{LoadError, Relation};
+
+const MEMBER: Relation = Relation { member: true, owner: false };
+const OWNER: Relation = Relation { member: true, owner: true };
+
+#[test]
+fn relations_are_the_same_before_and_after_merging() {
+    for rig in [Rig::new(16384), Rig::new(16384).eager()] {
+        let engine = rig.open();
+        let commit = |effects: Vec<(&str, Effect)>| {
+            let records: Vec<_> = effects.into_iter().map(|(group, effect)| record(group, 1, effect)).collect();
+            let lsn = engine.commit_wait(&records).unwrap();
+            let merges = rig.options.limits.merge_after_bytes == 1;
+            until("the merge", || !merges || engine.merged() >= lsn);
+        };
+        commit(vec![("a", created(GroupType::Private, "x")), ("b", created(GroupType::AvChatRoom, "x"))]);
+        commit(vec![("a", joined(&["y", "z"])), ("c", created(GroupType::Public, "y"))]);
+        let only_owner = Relation { member: false, owner: true };
+        assert_eq!(engine.relations_wait("x"), [(id("a"), OWNER), (id("b"), only_owner)]);
+        assert_eq!(engine.relations_wait("y"), [(id("a"), MEMBER), (id("c"), OWNER)]);
+        commit(vec![("a", left(&["x", "z"]))]);
+        assert_eq!(engine.relations_wait("x"), [(id("b"), only_owner)]);
+        assert_eq!(engine.relations_wait("z"), []);
+        commit(vec![("a", Effect::Dissolved), ("a", created(GroupType::Public, "z")), ("a", joined(&["x"])), ("b", Effect::Dissolved)]);
+        assert_eq!(engine.relations_wait("x"), [(id("a"), MEMBER)]);
+        assert_eq!(engine.relations_wait("y"), [(id("c"), OWNER)], "a member of the group's earlier life is none of this one");
+        assert_eq!(engine.relations_wait("z"), [(id("a"), OWNER)]);
+        assert_eq!(engine.relations_wait("nobody"), []);
+        let again = rig.killed().open();
+        for who in ["x", "y", "z"] {
+            assert_eq!(again.relations_wait(who), engine.relations_wait(who), "after a start");
+        }
+        let group = again.load_wait(&id("a")).unwrap().group.unwrap();
+        assert_eq!(group.members.len(), 2);
+        assert_eq!(group.profile.owner, Some(user("z")));
+    }
+}
+
+#[test]
+fn relations_know_a_commit_as_soon_as_it_is_answered_while_merges_run() {
+    let rig = Rig::new(16384).eager();
+    let engine = rig.open();
+    engine.commit_wait(&[record("g", 1, created(GroupType::Public, "owner"))]).unwrap();
+    for round in 0..200 {
+        engine.commit_wait(&[record("g", 1, joined(&["u"]))]).unwrap();
+        assert_eq!(engine.relations_wait("u"), [(id("g"), MEMBER)], "round {round}");
+        engine.commit_wait(&[record("g", 1, left(&["u"]))]).unwrap();
+        assert_eq!(engine.relations_wait("u"), [], "round {round}");
+    }
+}
+
+#[test]
+fn pages_are_whole_and_in_order_wherever_the_groups_are() {
+    let rig = Rig::new(16384);
+    let engine = rig.open();
+    let kinds = [GroupType::Public, GroupType::AvChatRoom, GroupType::ChatRoom];
+    let create = |n: usize| record(&format!("g{n:02}"), 1, created(kinds[n % 3], "owner"));
+    engine.commit_wait(&(0..20).step_by(2).map(create).collect::<Vec<_>>()).unwrap();
+    engine.close().unwrap();
+    let engine = rig.open();
+    engine.commit_wait(&(1..20).step_by(2).map(create).collect::<Vec<_>>()).unwrap();
+    engine.commit_wait(&[record("g04", 1, Effect::Dissolved), record("g05", 1, Effect::Dissolved)]).unwrap();
+    let left: Vec<usize> = (0..20).filter(|n| *n != 4 && *n != 5).collect();
+    for kind in [None, Some(GroupType::Public), Some(GroupType::AvChatRoom), Some(GroupType::Private)] {
+        let of_kind = left.iter().filter(|n| kind.is_none_or(|kind| kinds[*n % 3] == kind));
+        let expected: Vec<_> = of_kind.map(|n| id(&format!("g{n:02}"))).collect();
+        for limit in [1, 3, 100] {
+            let (mut found, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let page = engine.list_wait(after.as_deref(), kind, limit);
+                assert!(page.groups.len() <= limit);
+                assert_eq!(page.total, 18);
+                found.extend(page.groups);
+                match page.next {
+                    Some(next) => after = Some(next.as_str().to_owned()),
+                    None => break,
+                }
+            }
+            assert_eq!(found, expected, "{kind:?} by {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_row_is_never_taken_for_true() {
+    let rig = Rig::new(16384);
+    let engine = rig.open();
+    engine.commit_wait(&[record("a-name-to-find", 1, created(GroupType::Public, "the-owner-to-find"))]).unwrap();
+    engine.close().unwrap();
+    let hurt = |bytes: &mut Vec<u8>| {
+        let name = b"the-owner-to-find";
+        let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+        assert!(!places.is_empty());
+        places.iter().for_each(|at| bytes[*at] = b'T');
+    };
+    rig.disk.edit("table.redb", hurt);
+    let engine = rig.open();
+    match engine.load_wait(&id("a-name-to-find")) {
+        Err(LoadError::Damaged(_)) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Two commits must not be answered by one sync that began before the second was written.
+#[test]
+fn answers_come_after_the_sync_of_their_own_block() {
+    let rig = Rig::new(16384);
+    let engine = rig.open();
+    let lsn = engine.commit_wait(&[record("g", 1, created(GroupType::Public, "owner"))]).unwrap();
+    rig.disk.set_fate(|op, _| if op == Op::Sync { Verdict::PowerOff } else { Verdict::Go });
+    assert!(engine.commit_wait(&[record("g", 1, changed(1, &[("like", 1)]))]).is_err());
+    assert_eq!(lsn, 1);
+}
