@@ -19,6 +19,7 @@ mod stalled;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,7 +69,8 @@ fn main() -> anyhow::Result<()> {
         println!("to measure, run: cargo bench --bench gateway");
         return Ok(());
     }
-    rlimit::increase_nofile_limit(u64::MAX)?;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     machine::introduce(&args);
     let names = if args.names.is_empty() { Name::value_variants() } else { &args.names };
     for name in names {
