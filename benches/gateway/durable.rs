@@ -24,6 +24,8 @@ struct Seen {
     per_second: Vec<f64>,
     pushes: Vec<f64>,
     busy: Vec<f64>,
+    per_sync: Vec<f64>,
+    bytes_kept: Vec<f64>,
     latency: Histogram<u64>,
     threads: BTreeMap<String, [f64; 3]>,
     acks: u64,
@@ -48,6 +50,8 @@ pub fn measure(args: &Args) -> anyhow::Result<()> {
         line("  share of one core that the server used, %", median(&seen.busy), "");
         line("  pushes delivered per second", median(&seen.pushes), "");
         line("  answer p50 / p99", quantiles(&seen.latency), "");
+        line("  writes of one sync of the journal", median(&seen.per_sync), "");
+        line("  growth of memory per remembered operation, bytes", median(&seen.bytes_kept), "");
         seen.tell_threads();
     }
     let rounds = args.rounds as usize * windows.len() * GROUPS;
@@ -57,8 +61,9 @@ pub fn measure(args: &Args) -> anyhow::Result<()> {
 
 impl Seen {
     fn new() -> Self {
-        let (per_cpu, per_second, pushes, busy) = Default::default();
-        Self { per_cpu, per_second, pushes, busy, latency: report::histogram(), threads: BTreeMap::new(), acks: 0 }
+        let (per_cpu, per_second, pushes, busy, per_sync, bytes_kept) = Default::default();
+        let (latency, threads) = (report::histogram(), BTreeMap::new());
+        Self { per_cpu, per_second, pushes, busy, per_sync, bytes_kept, latency, threads, acks: 0 }
     }
 
     fn tell_threads(&self) {
@@ -77,6 +82,7 @@ fn round(args: &Args, window: usize, length: Duration, seen: &mut Seen) -> anyho
     let folder = tempfile::tempdir_in(&args.folder)?;
     let server = Setup::new(args, folder.path()).start()?;
     let mut fleet = assemble(&server)?;
+    let empty = server.rss();
     let mut books = Books::new(GROUPS);
     let mut load = Load::new(&mut fleet, &mut books, "durable", window, |peer| peer % GROUPS);
     load.begin();
@@ -88,6 +94,9 @@ fn round(args: &Args, window: usize, length: Duration, seen: &mut Seen) -> anyho
     anyhow::ensure!(fleet.gone == 0, "the server closed connections");
     anyhow::ensure!(tally.refused + late == 0, "writes were refused");
 
+    let records = server.metric("tallycast_store_records_total")?;
+    seen.per_sync.push(records / server.metric("tallycast_store_sync_seconds_count")?);
+    seen.bytes_kept.push(server.rss().saturating_sub(empty) as f64 / records);
     let (cpu, threads) = usage.since(&before);
     seen.per_cpu.push(tally.acks as f64 / cpu);
     seen.per_second.push(tally.acks as f64 / took);
