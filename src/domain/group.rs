@@ -50,10 +50,15 @@ pub struct Group {
 }
 
 impl Group {
-    /// A new group's effect: the owner is its first member, except in an AVChatRoom.
-    pub fn plan_create(profile: Profile, now_seconds: u64) -> Effect {
+    /// A new group's effect: the owner is its first member, before those named, except in an AVChatRoom.
+    pub fn plan_create(profile: Profile, named: Vec<(UserId, Member)>, now_seconds: u64) -> Effect {
         let owner = profile.owner.iter().filter(|_| profile.kind != GroupType::AvChatRoom);
-        let members = owner.map(|user| (user.clone(), Member { role: Role::Owner, joined_at: now_seconds })).collect();
+        let mut members: Vec<_> = owner.map(|user| (user.clone(), Member::new(Role::Owner, now_seconds))).collect();
+        for (user, member) in named {
+            if !members.iter().any(|(known, _)| *known == user) {
+                members.push((user, member));
+            }
+        }
         Effect::Created { profile, members }
     }
 
@@ -105,8 +110,8 @@ impl Group {
             (GroupType::Public, JoinOption::NeedPermission | JoinOption::DisableApply) => {
                 Err(Refusal::new(Code::NotPermitted, "this Public group cannot be joined freely: its owner or an admin must add you"))
             }
-            _ if self.is_full(members_max) => Err(Refusal::new(Code::GroupFull, format!("the group has its {members_max} members"))),
-            _ => Ok(Some(Effect::Joined { members: vec![(caller.user.clone(), Member { role: Role::Member, joined_at: now_seconds })] })),
+            _ if self.is_full(members_max) => Err(self.full()),
+            _ => Ok(Some(Effect::Joined { members: vec![(caller.user.clone(), Member::new(Role::Member, now_seconds))] })),
         }
     }
 
@@ -146,15 +151,15 @@ impl Group {
         for user in users {
             if self.members.contains_key(user) || listed.success.contains(user) {
                 listed.existed.push(user.clone());
-            } else if members_max > 0 && self.members.len() + members.len() >= members_max {
+            } else if self.members.len() + members.len() >= self.members_max(members_max) {
                 listed.failure.push(user.clone());
             } else {
-                members.push((user.clone(), Member { role: Role::Member, joined_at: now_seconds }));
+                members.push((user.clone(), Member::new(Role::Member, now_seconds)));
                 listed.success.push(user.clone());
             }
         }
         if members.is_empty() && listed.existed.is_empty() && !listed.failure.is_empty() {
-            return Err(Refusal::new(Code::GroupFull, format!("the group has its {members_max} members")));
+            return Err(self.full());
         }
         Ok(((!members.is_empty()).then_some(Effect::Joined { members }), listed))
     }
@@ -193,7 +198,17 @@ impl Group {
     }
 
     fn is_full(&self, members_max: usize) -> bool {
-        members_max > 0 && self.members.len() >= members_max
+        self.members.len() >= self.members_max(members_max)
+    }
+
+    /// The smaller of the server's bound and the group's own; 0 is none.
+    fn members_max(&self, servers: usize) -> usize {
+        let own = self.profile.details.members_max.map_or(0, |own| own as usize);
+        [servers, own].into_iter().filter(|max| *max > 0).min().unwrap_or(usize::MAX)
+    }
+
+    fn full(&self) -> Refusal {
+        Refusal::new(Code::GroupFull, format!("the group is full: it has {} members", self.members.len()))
     }
 
     fn rank(&self, user: &UserId) -> Rank {

@@ -66,6 +66,15 @@ impl JoinOption {
         }
     }
 
+    /// The option of a new group. Only a Public group has a choice; the vendor fixes the others the same way.
+    pub fn of(kind: GroupType, asked: Option<Self>) -> Self {
+        match kind {
+            GroupType::Public => asked.unwrap_or(Self::NeedPermission),
+            GroupType::Private => Self::DisableApply,
+            GroupType::ChatRoom | GroupType::AvChatRoom => Self::FreeAccess,
+        }
+    }
+
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
@@ -87,13 +96,40 @@ pub enum Role {
     Member,
 }
 
+/// Fields that an app has given a meaning of its own, kept as they came.
+pub type AppData = Vec<(Box<str>, Box<str>)>;
+
 /// A user's place in a group whose members are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// What he may do.
     pub role: Role,
     /// Since when he is in, in Unix seconds.
     pub joined_at: u64,
+    /// What the app keeps about him.
+    pub data: AppData,
+}
+
+impl Member {
+    /// A member about whom the app keeps nothing.
+    pub fn new(role: Role, joined_at: u64) -> Self {
+        Self { role, joined_at, data: AppData::new() }
+    }
+}
+
+/// What a group tells of itself and the gateway does nothing with, but for the number of its members.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// What it is about.
+    pub introduction: Box<str>,
+    /// What its owner wants known.
+    pub notification: Box<str>,
+    /// Its picture.
+    pub face_url: Box<str>,
+    /// How many members it may have, where that is fewer than this server allows.
+    pub members_max: Option<u32>,
+    /// What the app keeps about it.
+    pub data: AppData,
 }
 
 /// What a group is, apart from its counters and members.
@@ -111,4 +147,23 @@ pub struct Profile {
     pub created_at: u64,
     /// A random number that tells this group from an earlier one of the same id.
     pub born: u32,
+    /// What it tells of itself.
+    pub details: Details,
+}
+
+/// A group that somebody wants to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroup {
+    /// Its type.
+    pub kind: GroupType,
+    /// Its display name.
+    pub name: GroupName,
+    /// Who may join by himself.
+    pub join_option: JoinOption,
+    /// Its owner, where it has one.
+    pub owner: Option<UserId>,
+    /// Members beside the owner; none in an AVChatRoom.
+    pub members: Vec<(UserId, Member)>,
+    /// What it tells of itself.
+    pub details: Details,
 }

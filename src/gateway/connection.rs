@@ -183,7 +183,7 @@ impl Connection {
                 self.answer(frame.cmd, &frame.id, &Ok(Data::Empty));
                 return Next::More;
             }
-            Body::Login { .. } | Body::Logout | Body::CreateGroup(_) => return Next::Slow(frame.id, body),
+            Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(frame.id, body),
             Body::DismissGroup(group) => (group, Ask::Dissolve),
             Body::JoinGroup(group) => (group, Ask::Join),
             Body::QuitGroup(group) => (group, Ask::Quit),

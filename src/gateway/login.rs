@@ -11,13 +11,14 @@ use super::connection::{Connection, Leave};
 use super::session::Login;
 use super::wire::Wire;
 use crate::domain::code::{Code, Refusal};
+use crate::domain::member::NewGroup;
 use crate::domain::name::{GroupId, UserId};
 use crate::group::inbox::Letter;
 use crate::group::node::unix_millis;
 use crate::group::{Ask, Command, Door};
 use crate::protocol::answer::Data;
 use crate::protocol::close::Close;
-use crate::protocol::request::{Body, Cmd, Id, NewGroup};
+use crate::protocol::request::{Body, Cmd, Id};
 use crate::store::{LoadError, Relation};
 
 impl Connection {
@@ -25,8 +26,8 @@ impl Connection {
         match body {
             Body::Login { user, sig } => self.log_in(&id, user, &sig).await?,
             Body::Logout => self.log_out(&id).await?,
-            Body::CreateGroup(new) => {
-                let answer = self.create(new).await;
+            Body::CreateGroup(group, new) => {
+                let answer = self.create(group, new).await;
                 self.answer(Cmd::CreateGroup, &id, &answer);
             }
             _ => {}
@@ -114,7 +115,7 @@ impl Connection {
         }
     }
 
-    async fn create(&self, mut new: NewGroup) -> Result<Data, Refusal> {
+    async fn create(&self, group: Option<GroupId>, mut new: NewGroup) -> Result<Data, Refusal> {
         let Some(login) = self.session.borrow().login.clone() else { return Err(Refusal::new(Code::NotLoggedIn, "log in first")) };
         let _one_at_a_time = login.user.creating.lock().await;
         let max = self.door.gate.limits.groups_owned_max;
@@ -124,7 +125,8 @@ impl Connection {
                 return Err(Refusal::new(Code::TooManyGroupsOwned, format!("you own {max} groups: dissolve one first")));
             }
         }
-        let group = new.id.take().unwrap_or_else(|| GroupId::server_made(fastrand::u64(..)));
+        new.owner = Some(login.user.id.clone());
+        let group = group.unwrap_or_else(|| GroupId::server_made(fastrand::u64(..)));
         let (tell, told) = oneshot::channel();
         let call = Box::new(move |answer| drop(tell.send(answer)));
         let door = Door::Call(None, call);

@@ -12,12 +12,11 @@ use crate::domain::UnixMillis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
-use crate::domain::member::{GroupType, Profile};
+use crate::domain::member::{GroupType, NewGroup, Profile};
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
 use crate::domain::record::{Answer, Effect, Operation, Record};
 use crate::domain::replay::{PrintKeys, Replays, Seen};
 use crate::protocol::answer::{Data, GroupView, Snapshot};
-use crate::protocol::request::NewGroup;
 use crate::store::Loaded;
 use crate::users::{Call, ConnId, User};
 
@@ -256,7 +255,7 @@ impl Actor {
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let planned = match ask {
-            Ask::Create(new) => self.create(new, caller, at),
+            Ask::Create(new) => self.create(new, at),
             ask => self.ask(ask, caller, &user, throttled, at),
         };
         match planned {
@@ -368,17 +367,18 @@ impl Actor {
         Ok(Plan { effect, operation, told })
     }
 
-    fn create(&self, new: NewGroup, caller: Caller<'_>, at: Moment<'_>) -> Result<Plan, Refusal> {
+    fn create(&self, new: NewGroup, at: Moment<'_>) -> Result<Plan, Refusal> {
         if let Some(group) = &self.state {
-            return Err(match group.profile.owner.as_ref() == Some(caller.user) {
+            return Err(match new.owner.is_some() && group.profile.owner == new.owner {
                 true => Refusal::new(Code::GroupIdTakenByOwn, "a group of yours has this groupID already"),
                 false => Refusal::new(Code::GroupIdTaken, "another group has this groupID: choose another"),
             });
         }
+        let NewGroup { kind, name, join_option, owner, members, details } = new;
         let created_at = at.unix / 1000;
-        let owner = Some(caller.user.clone());
-        let profile = Profile { kind: new.kind, name: new.name, owner, join_option: new.join_option, created_at, born: at.random };
-        Ok(Plan { effect: Some(Group::plan_create(profile, created_at)), operation: None, told: Told::Created })
+        let profile = Profile { kind, name, owner, join_option, created_at, born: at.random, details };
+        let effect = Group::plan_create(profile, members, created_at);
+        Ok(Plan { effect: Some(effect), operation: None, told: Told::Created })
     }
 
     fn apply(&mut self, effect: Option<Effect>, operation: Option<(u128, Operation)>, at: Moment<'_>, keep: &mut impl FnMut(&Record)) {
@@ -422,10 +422,8 @@ impl Actor {
             Told::Created => {
                 let Some(group) = &self.state else { return SmallVec::new() };
                 let created = Step::Answer(door, Ok(Data::Created(self.view(group))));
-                match group.profile.kind {
-                    GroupType::AvChatRoom => smallvec::smallvec![created],
-                    _ => smallvec::smallvec![created, Step::Welcome(user.id.clone(), version, false)],
-                }
+                let welcome = group.members.keys().map(|member| Step::Welcome(member.clone(), version, *member != user.id));
+                std::iter::once(created).chain(welcome).collect()
             }
             Told::Join { already, generation } => {
                 let Some(group) = &self.state else { return SmallVec::new() };

@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use crate::domain::code::Refusal;
 use crate::domain::command::Write;
+use crate::domain::member::NewGroup;
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
 use crate::domain::throttle::Window;
 use crate::protocol::answer::Data;
-use crate::protocol::request::{Cmd, Id, NewGroup};
+use crate::protocol::request::{Cmd, Id};
 use crate::users::{ConnId, User};
 
 /// What can be asked of a group.

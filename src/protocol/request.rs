@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::fields::{self, Fields, bad_name};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Mode, Write};
-use crate::domain::member::{GroupType, JoinOption};
+use crate::domain::member::{GroupType, JoinOption, NewGroup};
 use crate::domain::name::{CounterKey, GroupId, GroupName, OpId, UserId};
 
 /// A request's id as it was written, JSON and all; `null` where there was none.
@@ -66,8 +66,8 @@ pub enum Body {
     },
     /// Stay, but as nobody.
     Logout,
-    /// A new group.
-    CreateGroup(NewGroup),
+    /// A new group, with an id of the caller's choice or one of the server's; its owner is who asks.
+    CreateGroup(Option<GroupId>, NewGroup),
     /// The end of a group.
     DismissGroup(GroupId),
     /// Become a member and get pushes.
@@ -86,19 +86,6 @@ pub enum Body {
     OnlineCount(GroupId),
     /// Nothing; for measuring and for proxies.
     Ping,
-}
-
-/// A group that somebody wants to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewGroup {
-    /// Absent: the server makes an id.
-    pub id: Option<GroupId>,
-    /// Its type.
-    pub kind: GroupType,
-    /// Its display name.
-    pub name: GroupName,
-    /// Who may join by himself.
-    pub join_option: JoinOption,
 }
 
 impl<'a> Frame<'a> {
@@ -137,7 +124,7 @@ impl<'a> Frame<'a> {
                 user: UserId::parse(&fields::text("userID", f.user_id)?).map_err(bad_name(Code::InvalidParameter))?,
                 sig: fields::text("userSig", f.user_sig)?.into_owned(),
             },
-            Cmd::CreateGroup => Body::CreateGroup(new_group(f)?),
+            Cmd::CreateGroup => new_group(f)?,
             Cmd::DismissGroup => Body::DismissGroup(fields::group_id(f.group_id)?),
             Cmd::JoinGroup => Body::JoinGroup(fields::group_id(f.group_id)?),
             Cmd::QuitGroup => Body::QuitGroup(fields::group_id(f.group_id)?),
@@ -179,7 +166,7 @@ fn op_id(raw: Option<&RawValue>) -> Result<Option<OpId>, Refusal> {
     }
 }
 
-fn new_group(f: &Fields<'_>) -> Result<NewGroup, Refusal> {
+fn new_group(f: &Fields<'_>) -> Result<Body, Refusal> {
     let kind = fields::text("type", f.kind)?;
     let kind = match GroupType::parse(&kind) {
         Some(kind) => kind,
@@ -201,11 +188,6 @@ fn new_group(f: &Fields<'_>) -> Result<NewGroup, Refusal> {
             Some(asked.ok_or_else(|| Refusal::new(Code::InvalidParameter, rule))?)
         }
     };
-    // Only a Public group has a choice; the vendor fixes the others the same way.
-    let join_option = match kind {
-        GroupType::Public => asked.unwrap_or(JoinOption::NeedPermission),
-        GroupType::Private => JoinOption::DisableApply,
-        GroupType::ChatRoom | GroupType::AvChatRoom => JoinOption::FreeAccess,
-    };
-    Ok(NewGroup { id, kind, name, join_option })
+    let join_option = JoinOption::of(kind, asked);
+    Ok(Body::CreateGroup(id, NewGroup { kind, name, join_option, owner: None, members: Vec::new(), details: Default::default() }))
 }

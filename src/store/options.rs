@@ -16,26 +16,34 @@ pub enum Durability {
     /// A kill and the loss of power: it is synced before it is answered.
     #[default]
     Sync,
-    /// A kill; the loss of power may take the last 100 ms, and then the generation changes.
+    /// A kill; the loss of power may take the last `Limits::sync_every`, and then the generation changes.
     Interval,
 }
 
 /// Sizes and times of the journal and its merging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The size of a journal segment; no batch can be larger.
+    /// The size of a journal segment, in bytes; no batch can be larger. Between 4 KiB and 1 GiB, whole KiB by fours.
     pub segment_bytes: u64,
     /// Merging begins when so much is unmerged …
     pub merge_after_bytes: u64,
     /// … or when something has been unmerged for so long.
     pub merge_after: Duration,
+    /// In `Durability::Interval`, a commit is synced after so long at the latest.
+    pub sync_every: Duration,
     /// Commits wait while more than this is unmerged; it bounds memory and the time of a start after a crash.
     pub unmerged_bytes_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, merge_after_bytes: 8 << 20, merge_after: Duration::from_secs(5), unmerged_bytes_max: 64 << 20 }
+        Self {
+            segment_bytes: 16 << 20,
+            merge_after_bytes: 8 << 20,
+            merge_after: Duration::from_secs(5),
+            sync_every: Duration::from_millis(100),
+            unmerged_bytes_max: 64 << 20,
+        }
     }
 }
 

@@ -106,6 +106,7 @@ pub fn tallycast(words: &[&str]) -> Command {
 pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
+    listener: Option<std::thread::JoinHandle<()>>,
     addresses: watch::Receiver<Vec<SocketAddr>>,
 }
 
@@ -119,7 +120,7 @@ impl Process {
         let (found, addresses) = watch::channel(Vec::new());
         let log = Arc::new(Mutex::new(String::new()));
         let said = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(address) = listening(&line) {
                     found.send_modify(|addresses: &mut Vec<SocketAddr>| addresses.push(address));
@@ -129,7 +130,7 @@ impl Process {
                 log.push('\n');
             }
         });
-        Self { child, log, addresses }
+        Self { child, log, listener: Some(listener), addresses }
     }
 
     async fn ready(setup: &Setup, dir: &Path) -> Self {
@@ -154,6 +155,10 @@ impl Process {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                // What it said last may still be on its way.
+                if let Some(listener) = self.listener.take() {
+                    listener.join().expect("listening does not panic");
+                }
                 return status;
             }
             assert!(Instant::now() < deadline, "the program does not end; it said:\n{}", self.log());

@@ -20,11 +20,10 @@ use super::serve::serve;
 use crate::auth::Keyring;
 use crate::config::Sources;
 use crate::domain::code::Code;
-use crate::domain::member::{GroupType, JoinOption};
+use crate::domain::member::{GroupType, JoinOption, NewGroup};
 use crate::domain::name::{GroupId, GroupName, UserId};
 use crate::group::node::Node;
 use crate::group::{Ask, Command, Door};
-use crate::protocol::request::NewGroup;
 use crate::rest::assets;
 use crate::server::Server;
 
@@ -108,7 +107,10 @@ async fn make_rooms(node: Arc<Node>) -> anyhow::Result<()> {
     let host = node.users.visit(&UserId::parse(HOST)?);
     for room in ROOMS {
         let (tell, told) = tokio::sync::oneshot::channel();
-        let new = NewGroup { id: None, kind: room.kind, name: GroupName::parse(room.name)?, join_option: JoinOption::FreeAccess };
+        let (kind, name) = (room.kind, GroupName::parse(room.name)?);
+        let join_option = JoinOption::of(kind, Some(JoinOption::FreeAccess));
+        let owner = Some(host.id.clone());
+        let new = NewGroup { kind, name, join_option, owner, members: Vec::new(), details: Default::default() };
         let door = Door::Call(None, Box::new(move |answer| drop(tell.send(answer))));
         node.tell(Command { group: GroupId::parse(room.id)?, ask: Ask::Create(new), user: host.clone(), door, throttled: false });
         match told.await.context("no answer")? {

@@ -17,10 +17,17 @@ fn caller(user: &UserId) -> Caller<'_> {
 }
 
 fn new_group(kind: GroupType, join_option: JoinOption) -> Option<Box<Group>> {
-    let profile =
-        Profile { kind, name: GroupName::parse("room").unwrap(), owner: Some(user("owner")), join_option, created_at: 1, born: 7 };
+    let profile = Profile {
+        kind,
+        name: GroupName::parse("room").unwrap(),
+        owner: Some(user("owner")),
+        join_option,
+        created_at: 1,
+        born: 7,
+        details: Default::default(),
+    };
     let mut state = None;
-    apply(&mut state, &Group::plan_create(profile, 1));
+    apply(&mut state, &Group::plan_create(profile, Vec::new(), 1));
     state
 }
 
@@ -40,7 +47,7 @@ fn model(counters: &BTreeMap<String, i128>, write: &Write) -> Result<BTreeMap<St
     match write {
         Write::Delete(None) => next.clear(),
         Write::Delete(Some(keys)) if keys.is_empty() => return Err(10004),
-        Write::Delete(Some(keys)) => keys.iter().for_each(|key| drop(next.remove(key.as_str()))),
+        Write::Delete(Some(keys)) => next.retain(|key, _| !keys.iter().any(|k| k.as_str() == key)),
         Write::Change(mode, items) => {
             if items.is_empty() {
                 return Err(10004);
@@ -171,7 +178,7 @@ fn joining_and_leaving_follow_the_type() {
 fn members_limits_and_ranks() {
     let (owner, guest, other) = (user("owner"), user("guest"), user("other"));
     let mut state = new_group(GroupType::ChatRoom, JoinOption::FreeAccess);
-    apply(&mut state, &Effect::Joined { members: vec![(guest.clone(), Member { role: Role::Member, joined_at: 2 })] });
+    apply(&mut state, &Effect::Joined { members: vec![(guest.clone(), Member::new(Role::Member, 2))] });
     let group = state.as_ref().unwrap();
     assert_eq!(group.plan_add(caller(&guest), std::slice::from_ref(&other), 3, 0).unwrap_err().code, Code::NotPermitted);
     assert_eq!(group.plan_add(caller(&owner), std::slice::from_ref(&other), 3, 2).unwrap_err().code, Code::GroupFull);

@@ -14,8 +14,6 @@ use super::journal::{Journal, Position, WriteError};
 use crate::store::batch::Turn;
 use crate::store::{CommitError, Done, Durability, Lsn};
 
-/// In `Durability::Interval`, how long a block may wait for its sync.
-const SYNC_EVERY: Duration = Duration::from_millis(100);
 /// After so much quiet, an empty block says that all before it is synced: without it, damage to the last block would be
 /// taken for a write that was cut off.
 const QUIET: Duration = Duration::from_millis(20);
@@ -117,7 +115,7 @@ impl Committer {
         match self.shared.settings.durability {
             Durability::Sync => self.sync()?,
             Durability::Interval => {
-                self.sync_at.get_or_insert_with(|| Instant::now() + SYNC_EVERY);
+                self.sync_at.get_or_insert_with(|| Instant::now() + self.shared.settings.limits.sync_every);
             }
         }
         self.quiet_at = Some(Instant::now() + QUIET);

@@ -32,14 +32,14 @@ impl Row {
         match effect {
             Effect::Created { members, .. } => {
                 self.cleared = true;
-                self.members = members.iter().map(|(user, member)| (user.clone(), Some(*member))).collect();
+                self.members = members.iter().map(|(user, member)| (user.clone(), Some(member.clone()))).collect();
             }
             Effect::Dissolved => {
                 self.cleared = true;
                 self.members.clear();
             }
             Effect::Joined { members } if self.group.is_some() => {
-                self.members.extend(members.iter().map(|(user, member)| (user.clone(), Some(*member))));
+                self.members.extend(members.iter().map(|(user, member)| (user.clone(), Some(member.clone()))));
             }
             Effect::Left { users } if self.group.is_some() => {
                 self.members.extend(users.iter().map(|user| (user.clone(), None)));
@@ -114,7 +114,7 @@ impl Membership<'_> {
             let key = rows::pair(id.as_str(), user.as_str());
             let member = match row.members.get(&user) {
                 Some(Some(member)) => {
-                    self.members.insert(key.as_slice(), rows::encode_member(&key, *member).as_slice())?;
+                    self.members.insert(key.as_slice(), rows::encode_member(&key, member).as_slice())?;
                     true
                 }
                 Some(None) => {

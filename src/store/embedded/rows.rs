@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::Position;
 use crate::domain::counters::Counters;
 use crate::domain::group::Group;
-use crate::domain::member::{GroupType, Member, Profile, Role};
+use crate::domain::member::{GroupType, Member, Profile};
 use crate::domain::name::{GroupId, UserId};
 use crate::store::{Durability, Relation};
 
@@ -109,26 +109,12 @@ pub(super) fn second<T>(key: &[u8], first: &str, parse: impl Fn(&str) -> Option<
     text.and_then(parse).ok_or_else(|| format!("a key of {first:?} is no name"))
 }
 
-pub(super) fn encode_member(key: &[u8], member: Member) -> Vec<u8> {
-    let mut body = vec![match member.role {
-        Role::Owner => 0,
-        Role::Admin => 1,
-        Role::Member => 2,
-    }];
-    body.extend_from_slice(&member.joined_at.to_le_bytes());
-    seal(key, body)
+pub(super) fn encode_member(key: &[u8], member: &Member) -> Vec<u8> {
+    seal(key, postcard::to_extend(member, Vec::new()).expect("plain values can always be encoded"))
 }
 
 pub(super) fn decode_member(key: &[u8], row: &[u8]) -> Result<Member, String> {
-    let body = unseal(key, row)?;
-    let role = match body.first() {
-        Some(0) => Role::Owner,
-        Some(1) => Role::Admin,
-        Some(2) => Role::Member,
-        _ => return Err("a member's row has an unknown role".to_owned()),
-    };
-    let joined_at = body.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    Ok(Member { role, joined_at: joined_at.ok_or("a member's row has the wrong length")? })
+    postcard::from_bytes(unseal(key, row)?).map_err(|error| format!("a member's row has the wrong form: {error}"))
 }
 
 pub(super) fn encode_relation(key: &[u8], relation: Relation) -> Vec<u8> {

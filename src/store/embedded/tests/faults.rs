@@ -96,7 +96,7 @@ fn a_failed_sync_is_the_end_and_the_next_start_decides() {
                 if op == Op::Sync && name.starts_with("journal-") { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
             },
         );
-        let failed = std::iter::from_fn(|| Some(like(&engine, 2))).find(Result::is_err);
+        let failed = std::iter::repeat_with(|| like(&engine, 2)).take(100_000).find(Result::is_err);
         assert_eq!(failed, Some(Err(CommitError::Broken)));
         rig.disk.clear_fate();
         for _ in 0..3 {
@@ -121,7 +121,11 @@ fn a_start_after_a_failed_sync_does_not_trust_the_kernels_memory() {
             if op == Op::Sync && name.starts_with("journal-") { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
         },
     );
-    assert_eq!(like(&engine, 1), Err(CommitError::Broken));
+    // Of many sectors, so that no later write brings them to the disk by the way.
+    let names: Vec<String> = (0..100).map(|n| format!("user-with-a-long-name-{n}")).collect();
+    let users: Vec<&str> = names.iter().map(String::as_str).collect();
+    let many = [record("g", 1, joined(&users)), record("g", 1, changed(1, &[("like", 1)]))];
+    assert_eq!(engine.commit_wait(&many), Err(CommitError::Broken));
     drop(engine);
     rig.disk.clear_fate();
     rig.disk.forget_what_is_unsynced();
@@ -170,6 +174,31 @@ fn commits_wait_for_the_merger_where_too_much_is_unmerged() {
     }
     engine.close().unwrap();
     assert_eq!(rig.open().version_wait(&id("g")), 1000);
+}
+
+/// What was gathered together with a block whose sync failed must not be written any more, even if the disk works again.
+#[test]
+fn nothing_is_committed_behind_a_failed_sync() {
+    let rig = Rig::new(4096);
+    let engine = with_group(&rig);
+    let (tell, told) = channel();
+    let (go, wait) = channel::<()>();
+    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(move |_| wait.recv().unwrap()));
+    for version in 2..=200 {
+        let tell = tell.clone();
+        let records = [record("g", 1, changed(version, &[("like", 1)]))];
+        engine.commit(batch(&records), Box::new(move |result| tell.send(result).unwrap()));
+    }
+    let mut failed = false;
+    rig.disk.set_fate(move |op, name| {
+        let fails = op == Op::Sync && name.starts_with("journal-") && !failed;
+        failed |= fails;
+        if fails { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
+    });
+    go.send(()).unwrap();
+    for _ in 2..=200 {
+        assert_eq!(told.recv().unwrap(), Err(CommitError::Broken));
+    }
 }
 
 #[test]

@@ -42,12 +42,13 @@ struct Life {
     /// How many batches are handed in before the first answer is waited for.
     ahead: usize,
     merge_after_bytes: u64,
+    sync_every_micros: u64,
     advance: u64,
     end: End,
 }
 
 fn any_life() -> impl Strategy<Value = Life> {
-    let batch = prop::collection::vec((any::<u8>(), any::<u8>(), -9i64..9), 0..5);
+    let batch = prop::collection::vec((any::<u8>(), any::<u8>(), -9i64..9), 0..12);
     let end = prop_oneof![
         2 => Just(End::Kill),
         2 => Just(End::PowerOff),
@@ -56,9 +57,18 @@ fn any_life() -> impl Strategy<Value = Life> {
         1 => Just(End::Close),
     ];
     let merge_after = prop_oneof![Just(1u64), Just(2_000), Just(1 << 30)];
+    let sync_every = prop_oneof![Just(0u64), Just(200), Just(100_000)];
     let advance = prop_oneof![3 => 0u64..500, 1 => 2_000u64..7_000];
-    (prop::collection::vec(batch, 0..25), 1usize..8, merge_after, advance, end)
-        .prop_map(|(batches, ahead, merge_after_bytes, advance, end)| Life { batches, ahead, merge_after_bytes, advance, end })
+    (prop::collection::vec(batch, 0..40), 1usize..8, merge_after, sync_every, advance, end).prop_map(
+        |(batches, ahead, merge_after_bytes, sync_every_micros, advance, end)| Life {
+            batches,
+            ahead,
+            merge_after_bytes,
+            sync_every_micros,
+            advance,
+            end,
+        },
+    )
 }
 
 #[derive(Default, Clone)]
@@ -108,8 +118,16 @@ impl Model {
         let Some(group) = self.groups.get(&id(name)).and_then(|group| group.as_ref()) else {
             let kind = GroupType::ALL[usize::from(what) % 4];
             let (name, owner) = (GroupName::parse("room").unwrap(), Some(user.clone()));
-            let profile = Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: u32::from(what) };
-            return Some(Group::plan_create(profile, 1));
+            let profile = Profile {
+                kind,
+                name,
+                owner,
+                join_option: JoinOption::FreeAccess,
+                created_at: 1,
+                born: u32::from(what),
+                details: Default::default(),
+            };
+            return Some(Group::plan_create(profile, Vec::new(), 1));
         };
         match what {
             0 => group.plan_dissolve(caller).ok(),
@@ -166,6 +184,7 @@ fn live(rig: &Rig, engine: &Engine, life: &Life, start: &Model) -> (Vec<Model>, 
         let mut model = models[models.len() - 1].clone();
         let records = model.plan(planned, rig.now());
         models.push(model);
+        rig.advance(life.advance / 40);
         let (tell, acknowledged, number) = (tell.clone(), acknowledged.clone(), models.len() - 1);
         let done = move |result: Result<_, CommitError>| {
             if result.is_ok() {
@@ -213,12 +232,13 @@ fn end(rig: &Rig, engine: Engine, life: &Life, random: &mut fastrand::Rng) -> Ri
 
 fn run(lives: &[Life], durability: Durability, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut rig = Rig::new(8192);
+    let mut rig = Rig::new(4096);
     rig.options.durability = durability;
     rig.options.replay_window = std::time::Duration::from_millis(WINDOW);
     let (mut model, mut generation) = (Model::default(), 1);
     for life in lives {
         rig.options.limits.merge_after_bytes = life.merge_after_bytes;
+        rig.options.limits.sync_every = std::time::Duration::from_micros(life.sync_every_micros);
         let engine = rig.open();
         if let End::PowerOffAt(number) | End::PowerOffTwice(number, _) = life.end {
             power_off_at(&rig, number);
@@ -258,7 +278,7 @@ fn run(lives: &[Life], durability: Durability, seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_acknowledged_survives_everything(lives in prop::collection::vec(any_life(), 1..5), seed in any::<u64>()) {

@@ -34,7 +34,8 @@ impl Rig {
         let clock = now.clone();
         options.clock = Arc::new(move || clock.load(Ordering::SeqCst));
         let hour = Duration::from_secs(3600);
-        options.limits = Limits { segment_bytes, merge_after_bytes: 1 << 30, merge_after: hour, unmerged_bytes_max: 1 << 30 };
+        let limits = Limits { segment_bytes, merge_after_bytes: 1 << 30, merge_after: hour, ..Limits::default() };
+        options.limits = Limits { unmerged_bytes_max: 1 << 30, ..limits };
         Self { disk: MemoryDisk::default(), options, boot: "first".to_owned(), now, fatal: Arc::default() }
     }
 
@@ -149,7 +150,11 @@ pub(super) fn record(group: &str, at: u64, effect: Effect) -> Record {
 pub(super) fn created(kind: GroupType, owner: &str) -> Effect {
     let name = GroupName::parse("room").unwrap();
     let owner = Some(user(owner));
-    Group::plan_create(Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: 7 }, 1)
+    Group::plan_create(
+        Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: 7, details: Default::default() },
+        Vec::new(),
+        1,
+    )
 }
 
 pub(super) fn changed(version: u64, values: &[(&str, i64)]) -> Effect {
@@ -158,7 +163,7 @@ pub(super) fn changed(version: u64, values: &[(&str, i64)]) -> Effect {
 }
 
 pub(super) fn joined(users: &[&str]) -> Effect {
-    Effect::Joined { members: users.iter().map(|name| (user(name), Member { role: Role::Member, joined_at: 5 })).collect() }
+    Effect::Joined { members: users.iter().map(|name| (user(name), Member::new(Role::Member, 5))).collect() }
 }
 
 pub(super) fn left(users: &[&str]) -> Effect {
