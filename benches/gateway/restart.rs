@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tallycast::domain::group::Group;
-use tallycast::domain::member::{GroupType, JoinOption, Profile};
+use tallycast::domain::member::{Details, GroupType, JoinOption, Profile};
 use tallycast::domain::name::{CounterKey, GroupId, GroupName, UserId};
 use tallycast::domain::record::{Effect, Record};
 use tallycast::store::{Batch, Options, Store};
@@ -79,10 +79,11 @@ fn fill(data: &Path, groups: usize) -> anyhow::Result<Duration> {
                 join_option: JoinOption::FreeAccess,
                 created_at: now.as_secs(),
                 born: at as u32,
+                details: Details::default(),
             };
             let id = GroupId::parse(&group(at))?;
             let values = [(key.clone(), at as i64)].into_iter().collect();
-            for effect in [Group::plan_create(profile, now.as_secs()), Effect::Changed { version: 1, values }] {
+            for effect in [Group::plan_create(profile, Vec::new(), now.as_secs()), Effect::Changed { version: 1, values }] {
                 batch.push(&Record { group: id.clone(), at: now.as_millis() as u64, effect: Some(effect), operation: None });
             }
         }
