@@ -5,7 +5,12 @@ use std::process::{Command, Stdio};
 
 use crate::Args;
 
-/// The server's core and ours, where there are two and `taskset` is there.
+/// Where the server runs.
+pub const SERVER_CORE: usize = 0;
+/// Where this process runs.
+pub const CLIENT_CORE: usize = 1;
+
+/// Whether there are two cores, and `taskset`.
 pub fn can_pin() -> bool {
     let cores = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default().matches("processor\t").count();
     let there = Command::new("taskset").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -14,7 +19,7 @@ pub fn can_pin() -> bool {
 
 /// Pins this process and says what the figures were measured on.
 pub fn introduce(args: &Args) {
-    let pinned = can_pin() && pin_self();
+    let pinned = can_pin() && pin_thread(CLIENT_CORE);
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     println!("program {}, data under {}", args.program.display(), args.folder.display());
     match pinned {
@@ -29,10 +34,13 @@ pub fn introduce(args: &Args) {
     );
 }
 
-fn pin_self() -> bool {
-    let pid = std::process::id().to_string();
-    let pinned = Command::new("taskset").args(["-p", "-c", "1", &pid]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    pinned.is_ok_and(|status| status.success())
+/// Pins the calling thread, and those that it starts from then on.
+pub fn pin_thread(core: usize) -> bool {
+    let Ok(task) = std::fs::read_link("/proc/thread-self") else { return false };
+    let id = task.file_name().unwrap_or_default().to_owned();
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-p", "-c", &core.to_string()]).arg(id).stdout(Stdio::null()).stderr(Stdio::null());
+    taskset.status().is_ok_and(|status| status.success())
 }
 
 /// Bytes of all files in a folder that take up room on disk.

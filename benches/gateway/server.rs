@@ -77,7 +77,7 @@ impl Setup {
         let mut command = match machine::can_pin() {
             true => {
                 let mut pinned = Command::new("taskset");
-                pinned.args(["-c", "0"]).arg(&self.program);
+                pinned.args(["-c", &machine::SERVER_CORE.to_string()]).arg(&self.program);
                 pinned
             }
             false => Command::new(&self.program),
