@@ -7,6 +7,7 @@ pub mod actor;
 pub mod inbox;
 pub mod node;
 pub mod outbox;
+mod plan;
 pub mod room;
 pub mod shard;
 mod steps;
