@@ -190,7 +190,7 @@ fn nothing_is_committed_behind_a_failed_sync() {
     };
     engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(first));
     begun.recv().unwrap();
-    for version in 2..=200 {
+    for version in 2..=600 {
         let tell = tell.clone();
         let records = [record("g", 1, changed(version, &[("like", 1)]))];
         engine.commit(batch(&records), Box::new(move |result| tell.send(result).unwrap()));
@@ -202,7 +202,7 @@ fn nothing_is_committed_behind_a_failed_sync() {
         if fails { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
     });
     go.send(()).unwrap();
-    for _ in 2..=200 {
+    for _ in 2..=600 {
         assert_eq!(told.recv().unwrap(), Err(CommitError::Broken));
     }
 }
