@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::{Barrier, watch};
 
+use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
 use crate::domain::throttle::Window;
 use crate::gateway::accept::Http;
@@ -23,6 +24,8 @@ use crate::group;
 use crate::group::node::Node;
 use crate::group::shard::Shard;
 use crate::rest;
+use crate::rest::api::Rest;
+use crate::rest::audit::Audit;
 use crate::store::{self, Store};
 use crate::users::Users;
 
@@ -39,6 +42,10 @@ pub struct Server {
     pub node: Arc<Node>,
     /// What its doors share.
     pub gate: Arc<Gate>,
+    /// Secrets in force.
+    pub keys: Arc<Keys>,
+    /// Where changes by admins are written down.
+    pub audit: Audit,
     /// Where it listens.
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -65,13 +72,16 @@ impl Server {
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
         let limits = &config.limits;
         let addresses = Addresses::new(limits.connections_per_address_max, limits.bad_logins_per_minute_max);
-        let gate = Gate::new(gateway_limits(config, descriptors), origins(config), addresses, config.app.keyring.clone());
+        let keys = Arc::new(Keys::new(config.app.keyring.clone()));
+        let gate = Gate::new(gateway_limits(config, descriptors), origins(config), addresses, keys.clone());
         let gate = Arc::new(gate);
         let (stop, stopped) = watch::channel(false);
         let drained = Arc::new(Barrier::new(shards));
 
         let ops = rest::ops::internal(node.clone());
-        let mut site = rest::ops::health().merge(site);
+        let audit = Audit::open(&config.rest.audit_path).with_context(|| format!("cannot open {}", config.rest.audit_path.display()))?;
+        let calls = Rest::new(node.clone(), keys.clone(), audit.clone(), config.rest.calls_per_second_max);
+        let mut site = rest::ops::health().merge(rest::api::router(Arc::new(calls))).merge(site);
         let inside = match &internal {
             Some(_) => rest::ops::health().merge(ops),
             None => {
@@ -94,7 +104,7 @@ impl Server {
             std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
-        Ok(Self { node, gate, address, stop, shards })
+        Ok(Self { node, gate, keys, audit, address, stop, shards })
     }
 
     /// Answers what was accepted, tells every client to come back later, and closes the store. Blocks until then.

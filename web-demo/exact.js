@@ -1,4 +1,4 @@
-// Reading frames without losing a digit. A counter is a signed 64-bit integer; a JavaScript number rounds beyond 2^53.
+// Reading and writing frames without losing a digit. A counter is a signed 64-bit integer; a JavaScript number rounds beyond 2^53.
 
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
@@ -20,9 +20,18 @@ export function parseExact(text) {
   });
 }
 
+/** Writes a frame of plain values as JSON.stringify does, and a BigInt with all its digits. */
+export function writeExact(value) {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(writeExact)}]`;
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${writeExact(field)}`)}}`;
+}
+
 /** What a frame may show to a reader: the same frame, with the signature hidden. */
 export function masked(frame) {
-  return JSON.stringify('userSig' in frame ? { ...frame, userSig: '•••' } : frame);
+  return writeExact('userSig' in frame ? { ...frame, userSig: '•••' } : frame);
 }
 
 function isLongInteger(token) {

@@ -78,7 +78,7 @@ function line({ direction, text, at }) {
   way.className = 'way';
   way.textContent = direction === 'out' ? 'sent' : 'got';
   const code = document.createElement('code');
-  code.textContent = text;
+  for (const piece of text.split(/(?<=,)/)) code.append(piece, document.createElement('wbr'));
   item.append(time, way, code);
   return item;
 }

@@ -3,7 +3,7 @@
 
 import { now } from './clock.js';
 import { comeback } from './comeback.js';
-import { masked, parseExact } from './exact.js';
+import { masked, parseExact, writeExact } from './exact.js';
 import { Writes } from './writes.js';
 
 const LOGIN_MS_MAX = 10_000;
@@ -120,7 +120,7 @@ export class Socket {
     this.#asked.set(id, answered);
     const whole = { id, ...frame };
     this.#on.frame('out', masked(whole));
-    this.#ws.send(JSON.stringify(whole));
+    this.#ws.send(writeExact(whole));
   }
 
   #take(text) {

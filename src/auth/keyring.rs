@@ -1,5 +1,7 @@
 //! The app's secrets. What is kept is the keyed state of the HMAC, never the text, and it is wiped when dropped.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -71,5 +73,26 @@ impl Keyring {
     /// The app that these secrets belong to.
     pub fn app_id(&self) -> u64 {
         self.app_id
+    }
+}
+
+/// The secrets in force; others may be put in force while the program runs.
+#[derive(Debug)]
+pub struct Keys(RwLock<Arc<Keyring>>);
+
+impl Keys {
+    /// Begins with these.
+    pub fn new(keyring: Keyring) -> Self {
+        Self(RwLock::new(Arc::new(keyring)))
+    }
+
+    /// The secrets in force now.
+    pub fn get(&self) -> Arc<Keyring> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts others in force, for whoever is checked from now on.
+    pub fn set(&self, keyring: Keyring) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 }

@@ -6,5 +6,5 @@
 mod keyring;
 pub mod usersig;
 
-pub use keyring::{EmptySecret, Keyring, NoSecret, Secret};
+pub use keyring::{EmptySecret, Keyring, Keys, NoSecret, Secret};
 pub use usersig::{SigError, Verified};

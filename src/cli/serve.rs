@@ -92,7 +92,8 @@ pub(super) fn serve(
 fn reread(server: &Server, reload: &impl Fn() -> anyhow::Result<Config>, level: &log::LogLevel) {
     match reload() {
         Ok(config) => {
-            server.gate.rekey(config.app.keyring);
+            server.keys.set(config.app.keyring);
+            server.audit.reopen();
             match level.set(&config.log.level) {
                 Ok(()) => tracing::info!("secrets and log level were read again"),
                 Err(e) => tracing::error!("secrets were read again, the log level was not: {e:#}"),

@@ -8,7 +8,7 @@ use super::meaning::{DURABILITIES, FORMATS, address, at_most, choice, duration, 
 use super::print::default_of;
 use super::settings::{Setting, find};
 use super::sources::{Sources, Text, Value, quoted};
-use super::{AllowedOrigins, App, Config, Limits, Log, PerType, Push, Security, Store};
+use super::{AllowedOrigins, App, Config, Limits, Log, PerType, Push, Rest, Security, Store};
 use crate::auth::{Keyring, Secret};
 use crate::domain::name::UserId;
 
@@ -55,9 +55,13 @@ impl Reader<'_> {
         let app = self.app();
         let store = self.store();
         let push = self.push();
+        let rest = Rest {
+            calls_per_second_max: self.value("rest.calls_per_second_max", number),
+            audit_path: self.value("rest.audit_path", |t| Ok(if t.is_empty() { store.path.join("audit.log") } else { t.into() })),
+        };
         let limits = self.limits();
         let security = Security { allowed_origins: self.origins() };
-        Some(Config { listen, internal_listen, shards, log, app: app?, store, push, limits, security })
+        Some(Config { listen, internal_listen, shards, log, app: app?, store, push, rest, limits, security })
     }
 
     fn app(&mut self) -> Option<App> {

@@ -38,6 +38,8 @@ pub struct Config {
     pub store: Store,
     /// What one hot room may cost.
     pub push: Push,
+    /// The calls of back ends.
+    pub rest: Rest,
     /// Every bound that can be set.
     pub limits: Limits,
     /// Who may connect.
@@ -102,6 +104,15 @@ pub struct Push {
     pub min_interval: PerType<Duration>,
     /// Pushes in a second, all members of this node together. 0: no limit.
     pub max_frames_per_second: u64,
+}
+
+/// The calls of back ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Calls of each API in any second. 0: no limit.
+    pub calls_per_second_max: u32,
+    /// The file of changes by admins.
+    pub audit_path: PathBuf,
 }
 
 /// One value for each type of group.

@@ -104,6 +104,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("push.min_interval_of.Public", Duration, "", ""),
     Setting::new("push.min_interval_of.ChatRoom", Duration, "", ""),
     Setting::new("push.min_interval_of.AVChatRoom", Duration, "", ""),
+    Setting::new("rest.calls_per_second_max", Number, "200", "Calls of each REST API in any second. 0: no limit."),
+    Setting::new(
+        "rest.audit_path",
+        Text,
+        "",
+        "Where changes by admins are written down, a line each; SIGHUP opens it anew. Empty: audit.log in the store's folder.",
+    ),
     Setting::new(
         "limits.counter_writes_max",
         Number,

@@ -19,6 +19,8 @@ pub enum Code {
     UnknownCommand = 10003,
     /// A field is missing, of a wrong type, or breaks a rule of counters.
     InvalidParameter = 10004,
+    /// More accounts in one call than allowed.
+    TooManyAccounts = 10005,
     /// This node has no room for the call at the moment; nothing of it was applied.
     Overloaded = 10006,
     /// Not allowed: the group's type, the caller's role, or not a member.
@@ -31,6 +33,8 @@ pub enum Code {
     GroupFull = 10014,
     /// The group's id has a wrong form.
     BadGroupId = 10015,
+    /// The answer would be larger than 1 MiB.
+    AnswerTooLarge = 10018,
     /// The account does not exist.
     NoSuchAccount = 10019,
     /// The id is taken by somebody else's group.
@@ -43,8 +47,20 @@ pub enum Code {
     TooManyGroups = 10037,
     /// The write would bring the group above its number of keys.
     TooManyKeys = 10063,
+    /// The HTTP request's method or address has a wrong form.
+    BadRequest = 60002,
     /// Not JSON, not an object, or no `cmd`.
     BadJson = 60003,
+    /// More calls of one API in a second than allowed.
+    TooManyCalls = 60007,
+    /// No such service or command.
+    NoSuchApi = 60009,
+    /// Only app admins may call REST.
+    NotAdmin = 60010,
+    /// `sdkappid` is missing or no number.
+    NoAppId = 60012,
+    /// Another parameter of the address is missing or wrong.
+    BadUrlParameter = 60025,
     /// The UserSig has expired.
     SigExpired = 70001,
     /// The UserSig is empty.
@@ -57,8 +73,16 @@ pub enum Code {
     SigOtherUser = 70013,
     /// The UserSig is another app's.
     SigOtherApp = 70014,
+    /// The app's id is not this server's.
+    NoSuchApp = 70020,
     /// Too many failed logins from one address.
     TooManyBadLogins = 70050,
+    /// The account does not exist (account calls).
+    NotImported = 70107,
+    /// A parameter of an account call is wrong.
+    BadAccountParameter = 70402,
+    /// The body is larger than 1 MiB.
+    BodyTooLarge = 80002,
 }
 
 impl Code {
@@ -68,33 +92,45 @@ impl Code {
     }
 
     /// Every code, for tables made at start.
-    pub const ALL: [Code; 26] = [
+    pub const ALL: [Code; 38] = [
         Code::Ok,
         Code::TooFrequent,
         Code::NotLoggedIn,
         Code::Internal,
         Code::UnknownCommand,
         Code::InvalidParameter,
+        Code::TooManyAccounts,
         Code::Overloaded,
         Code::NotPermitted,
         Code::OwnerCannotQuit,
         Code::NoSuchGroup,
         Code::GroupFull,
         Code::BadGroupId,
+        Code::AnswerTooLarge,
         Code::NoSuchAccount,
         Code::GroupIdTaken,
         Code::GroupIdTakenByOwn,
         Code::TooManyGroupsOwned,
         Code::TooManyGroups,
         Code::TooManyKeys,
+        Code::BadRequest,
         Code::BadJson,
+        Code::TooManyCalls,
+        Code::NoSuchApi,
+        Code::NotAdmin,
+        Code::NoAppId,
+        Code::BadUrlParameter,
         Code::SigExpired,
         Code::SigEmpty,
         Code::SigUndecodable,
         Code::SigMismatch,
         Code::SigOtherUser,
         Code::SigOtherApp,
+        Code::NoSuchApp,
         Code::TooManyBadLogins,
+        Code::NotImported,
+        Code::BadAccountParameter,
+        Code::BodyTooLarge,
     ];
 }
 

@@ -16,7 +16,7 @@ use super::wire::Wire;
 use crate::domain::code::{Code, Refusal};
 use crate::group::node::unix_millis;
 use crate::group::outbox::{Bell, IN_FLIGHT_MAX};
-use crate::group::{self, Ask, Command};
+use crate::group::{self, Ask, Command, Origin};
 use crate::protocol::answer::{Data, put_answer};
 use crate::protocol::close::Close;
 use crate::protocol::frame;
@@ -208,7 +208,7 @@ impl Connection {
         }
         self.bell.told(matches!(ask, Ask::Join));
         let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id);
-        self.door.shard.tell(Command { group, ask, user, door, throttled: true });
+        self.door.shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
         Next::More
     }
 

@@ -2,6 +2,7 @@
 //! connection is read when they are through.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -15,7 +16,7 @@ use crate::domain::member::NewGroup;
 use crate::domain::name::{GroupId, UserId};
 use crate::group::inbox::Letter;
 use crate::group::node::unix_millis;
-use crate::group::{Ask, Command, Door};
+use crate::group::{Ask, Command, Door, Origin};
 use crate::protocol::answer::Data;
 use crate::protocol::close::Close;
 use crate::protocol::request::{Body, Cmd, Id};
@@ -42,7 +43,7 @@ impl Connection {
         if gate.addresses.is_banned(self.address, now) {
             return self.ban(id);
         }
-        let verified = match gate.keyring().verify(&user, sig, unix_millis() / 1000) {
+        let verified = match gate.keys.get().verify(&user, sig, unix_millis() / 1000) {
             Ok(verified) => verified,
             Err(e) => {
                 if !gate.addresses.bad_login(self.address, now) {
@@ -80,13 +81,27 @@ impl Connection {
                 return Ok(());
             }
         };
+        if !entered.known.swap(true, Ordering::Relaxed) {
+            self.remember(&user);
+        }
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
         self.answer(Cmd::Login, id, &Ok(data));
         for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member) {
             let door = Door::Nobody(self.id.get());
-            shard.tell(Command { group, ask: Ask::Attach, user: entered.clone(), door, throttled: false });
+            shard.tell(Command { group, ask: Ask::Attach, user: entered.clone(), door, origin: Origin::Backend });
         }
         Ok(())
+    }
+
+    /// Sees to it that the store knows the user. Nobody waits for it.
+    fn remember(&self, user: &UserId) {
+        let (node, seen) = (self.door.shard.node.clone(), user.clone());
+        let tell = move |known| {
+            if known == Ok(false) {
+                node.know(std::slice::from_ref(&seen));
+            }
+        };
+        self.door.shard.node.store.has_account(user.clone(), Box::new(tell));
     }
 
     fn ban(&self, id: &Id) -> Result<(), Leave> {
@@ -130,7 +145,7 @@ impl Connection {
         let (tell, told) = oneshot::channel();
         let call = Box::new(move |answer| drop(tell.send(answer)));
         let door = Door::Call(None, call);
-        self.door.shard.tell(Command { group, ask: Ask::Create(new), user: login.user.clone(), door, throttled: true });
+        self.door.shard.tell(Command { group, ask: Ask::Create(new), user: login.user.clone(), door, origin: Origin::Socket });
         told.await.unwrap_or_else(|_| Err(cannot_read()))
     }
 

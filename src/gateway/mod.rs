@@ -15,14 +15,14 @@ mod wire;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 pub use address::Addresses;
 pub use handshake::Origins;
 
-use crate::auth::Keyring;
+use crate::auth::Keys;
 use crate::group::shard::Shard;
 
 /// The limits of connections; 0 = no limit, and no deadline.
@@ -70,24 +70,15 @@ pub struct Gate {
     pub addresses: Addresses,
     /// Open WebSocket connections of all shards.
     pub connections: AtomicUsize,
-    keyring: RwLock<Arc<Keyring>>,
+    /// Secrets in force.
+    pub keys: Arc<Keys>,
 }
 
 impl Gate {
     /// A door that is open.
-    pub fn new(limits: Limits, origins: Origins, addresses: Addresses, keyring: Keyring) -> Self {
+    pub fn new(limits: Limits, origins: Origins, addresses: Addresses, keys: Arc<Keys>) -> Self {
         let connections = AtomicUsize::new(0);
-        Self { limits, origins, addresses, connections, keyring: RwLock::new(Arc::new(keyring)) }
-    }
-
-    /// The secrets in force.
-    pub fn keyring(&self) -> Arc<Keyring> {
-        self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts other secrets in force, for logins from now on.
-    pub fn rekey(&self, keyring: Keyring) {
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+        Self { limits, origins, addresses, connections, keys }
     }
 }
 

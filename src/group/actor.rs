@@ -7,18 +7,18 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::plan::{Asker, Told, snapshot};
 use super::{Ask, Command, Door, Limits};
 use crate::domain::UnixMillis;
-use crate::domain::code::{Code, Refusal};
-use crate::domain::command::{Items, Mode, Write};
+use crate::domain::code::Refusal;
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
-use crate::domain::member::{GroupType, NewGroup, Profile};
-use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
-use crate::domain::record::{Answer, Effect, Operation, Record};
-use crate::domain::replay::{PrintKeys, Replays, Seen};
-use crate::protocol::answer::{Data, GroupView, Snapshot};
+use crate::domain::member::GroupType;
+use crate::domain::name::{CounterKey, GroupId, UserId};
+use crate::domain::record::{Effect, Operation, Record};
+use crate::domain::replay::{PrintKeys, Replays};
+use crate::protocol::answer::Data;
 use crate::store::Loaded;
-use crate::users::{Call, ConnId, User};
+use crate::users::{ConnId, User};
 
 /// Commands taken as one batch.
 pub const BATCH_MAX: usize = 256;
@@ -48,8 +48,17 @@ pub struct Moment<'a> {
 pub enum Step {
     /// Give an answer.
     Answer(Door, Result<Data, Refusal>),
-    /// Give an answer, and seat the connection that gets it: it knows everything up to this version.
-    Seat(Door, Arc<User>, Option<Data>, u64),
+    /// Give an answer, and seat the connection that gets it.
+    Seat {
+        /// Where the answer goes.
+        door: Door,
+        /// The answer, where one is wanted.
+        data: Option<Data>,
+        /// The connection knows everything up to this version.
+        seen: u64,
+        /// It did not sit here before.
+        fresh: bool,
+    },
     /// Take a connection's seat away, and give the answer.
     Unseat(Door, Data),
     /// Seat all connections of a user who became a member; true: somebody else made him one, so tell him.
@@ -209,11 +218,15 @@ impl Actor {
         let mut told = Vec::new();
         for step in std::mem::take(&mut self.held) {
             match step {
-                Step::Answer(door, _) | Step::Unseat(door, _) => told.push(Step::Answer(door, Err(refusal.clone()))),
-                Step::Seat(door, ..) => {
-                    door.connection().map(|connection| self.unseat(connection));
+                Step::Answer(door, _) => told.push(Step::Answer(door, Err(refusal.clone()))),
+                Step::Seat { door, fresh, .. } => {
+                    if let Some(connection) = door.connection().filter(|_| fresh) {
+                        self.unseat(connection);
+                    }
                     told.push(Step::Answer(door, Err(refusal.clone())));
                 }
+                // To stand up needs no disk.
+                Step::Unseat(..) => told.push(step),
                 Step::Welcome(..) | Step::Farewell(..) | Step::Dissolved => {}
             }
         }
@@ -251,134 +264,26 @@ impl Actor {
     }
 
     fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> SmallVec<[Step; 2]> {
-        let Command { ask, user, door, throttled, .. } = command;
+        let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let planned = match ask {
             Ask::Create(new) => self.create(new, at),
-            ask => self.ask(ask, caller, &user, throttled, at),
+            ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
         };
         match planned {
             Err(refusal) => smallvec::smallvec![Step::Answer(door, Err(refusal))],
             Ok(plan) => {
                 self.apply(plan.effect, plan.operation, at, keep);
                 // Seats count from here on: the next command of this batch may come from the same connection.
-                match (&plan.told, door.connection()) {
-                    (Told::Join { .. } | Told::Attach, Some(connection)) => drop(self.seat(connection, &user)),
-                    (Told::Rise(_), Some(connection)) => drop(self.unseat(connection)),
-                    _ => {}
-                }
-                self.steps(plan.told, door, user)
-            }
-        }
-    }
-
-    fn ask(&self, ask: Ask, caller: Caller<'_>, user: &User, throttled: bool, at: Moment<'_>) -> Result<Plan, Refusal> {
-        let no_group = || Refusal::new(Code::NoSuchGroup, "there is no such group");
-        let group = match (&self.state, &ask) {
-            (Some(group), _) => group,
-            (None, Ask::Attach) => return Ok(Plan::of(Told::Nothing)),
-            (None, _) => return Err(no_group()),
-        };
-        let seconds = at.unix / 1000;
-        match ask {
-            Ask::Write(write, operation) => self.write(group, write, operation, caller, user, throttled, at),
-            Ask::Read(keys) => {
-                group.check_access(caller)?;
-                if throttled {
-                    admit(user, Call::Read, at)?;
-                }
-                Ok(Plan::of(Told::Data(Data::Counters(self.id.clone(), snapshot(group, &keys, at.generation)))))
-            }
-            Ask::Online => {
-                group.check_access(caller)?;
-                Ok(Plan::of(Told::Data(Data::Online(self.id.clone(), self.online.len()))))
-            }
-            Ask::Join => {
-                let effect = group.plan_join(caller, seconds, at.limits.members_max)?;
-                let already = group.is_member(caller);
-                Ok(Plan { effect, operation: None, told: Told::Join { already, generation: at.generation } })
-            }
-            Ask::Attach => Ok(Plan::of(if group.is_member(caller) { Told::Attach } else { Told::Nothing })),
-            Ask::Quit => {
-                let effect = group.plan_quit(caller)?;
-                let told =
-                    if effect.is_some() { Told::Left(Data::Group(self.id.clone())) } else { Told::Rise(Data::Group(self.id.clone())) };
-                Ok(Plan { effect, operation: None, told })
-            }
-            Ask::Add(users) => {
-                let (effect, listed) = group.plan_add(caller, &users, seconds, at.limits.members_max)?;
-                let success = listed.success.clone();
-                Ok(Plan { effect, operation: None, told: Told::Added(success, Data::Listed(self.id.clone(), listed)) })
-            }
-            Ask::Remove(users) => {
-                let (effect, listed) = group.plan_remove(caller, &users)?;
-                let gone = match &effect {
-                    Some(Effect::Left { users }) => users.clone(),
-                    _ => Vec::new(),
+                let fresh = match (&plan.told, door.connection()) {
+                    (Told::Join { .. } | Told::Attach, Some(connection)) => self.seat(connection, &user),
+                    (Told::Rise(_), Some(connection)) => self.unseat(connection),
+                    _ => false,
                 };
-                Ok(Plan { effect, operation: None, told: Told::Removed(gone, Data::Listed(self.id.clone(), listed)) })
-            }
-            Ask::Dissolve => {
-                let effect = group.plan_dissolve(caller)?;
-                Ok(Plan { effect: Some(effect), operation: None, told: Told::Dissolved(Data::Group(self.id.clone())) })
-            }
-            Ask::Create(_) => Err(no_group()),
-        }
-    }
-
-    /// Membership, then the repeat, then the throttle, then the rules.
-    #[allow(clippy::too_many_arguments)]
-    fn write(
-        &self,
-        group: &Group,
-        write: Write,
-        operation: Option<OpId>,
-        caller: Caller<'_>,
-        user: &User,
-        throttled: bool,
-        at: Moment<'_>,
-    ) -> Result<Plan, Refusal> {
-        group.check_access(caller)?;
-        let named = operation.map(|id| (at.prints.print(&user.id, &id), id));
-        if let Some((print, _)) = &named {
-            match self.replays.find(*print, write.print()) {
-                Seen::New => {}
-                Seen::Same(answer) => return Ok(Plan::of(Told::Data(self.told(&write, answer, true)))),
-                Seen::Different => {
-                    return Err(Refusal::new(
-                        Code::InvalidParameter,
-                        "this opID was used for another command or other values: use a new one",
-                    ));
-                }
-            }
-            if !at.replays_left {
-                return Err(
-                    Refusal::new(Code::Overloaded, "this server remembers as many operations as it can: try again later").after(1000)
-                );
+                self.steps(plan.told, door, &user, fresh)
             }
         }
-        if throttled {
-            admit(user, Call::Write, at)?;
-        }
-        let (effect, answer) = group.plan_write(&write, at.limits.keys_max)?;
-        let told = Told::Data(self.told(&write, &answer, false));
-        let operation = named.map(|(print, id)| (print, Operation { user: user.id.clone(), id, print: write.print(), answer }));
-        Ok(Plan { effect, operation, told })
-    }
-
-    fn create(&self, new: NewGroup, at: Moment<'_>) -> Result<Plan, Refusal> {
-        if let Some(group) = &self.state {
-            return Err(match new.owner.is_some() && group.profile.owner == new.owner {
-                true => Refusal::new(Code::GroupIdTakenByOwn, "a group of yours has this groupID already"),
-                false => Refusal::new(Code::GroupIdTaken, "another group has this groupID: choose another"),
-            });
-        }
-        let NewGroup { kind, name, join_option, owner, members, details } = new;
-        let created_at = at.unix / 1000;
-        let profile = Profile { kind, name, owner, join_option, created_at, born: at.random, details };
-        let effect = Group::plan_create(profile, members, created_at);
-        Ok(Plan { effect: Some(effect), operation: None, told: Told::Created })
     }
 
     fn apply(&mut self, effect: Option<Effect>, operation: Option<(u128, Operation)>, at: Moment<'_>, keep: &mut impl FnMut(&Record)) {
@@ -396,12 +301,12 @@ impl Actor {
     }
 
     /// What is to be done once the plan is applied, and committed where it has to be.
-    fn steps(&self, told: Told, door: Door, user: Arc<User>) -> SmallVec<[Step; 2]> {
+    fn steps(&self, told: Told, door: Door, user: &User, fresh: bool) -> SmallVec<[Step; 2]> {
         let version = self.state.as_ref().map_or(0, |group| group.version);
         match told {
             Told::Nothing => SmallVec::new(),
             Told::Data(data) => smallvec::smallvec![Step::Answer(door, Ok(data))],
-            Told::Attach => smallvec::smallvec![Step::Seat(door, user, None, version)],
+            Told::Attach => smallvec::smallvec![Step::Seat { door, data: None, seen: version, fresh }],
             Told::Rise(data) => smallvec::smallvec![Step::Unseat(door, data)],
             Told::Left(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), Step::Farewell(user.id.clone(), false)],
             Told::Dissolved(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), Step::Dissolved],
@@ -428,7 +333,7 @@ impl Actor {
             Told::Join { already, generation } => {
                 let Some(group) = &self.state else { return SmallVec::new() };
                 let data = Data::Joined { already, group: self.view(group), snapshot: snapshot(group, &[], generation) };
-                let seat = Step::Seat(door, user.clone(), Some(data), version);
+                let seat = Step::Seat { door, data: Some(data), seen: version, fresh };
                 match group.profile.kind {
                     GroupType::AvChatRoom => smallvec::smallvec![seat],
                     _ => smallvec::smallvec![seat, Step::Welcome(user.id.clone(), version, false)],
@@ -436,81 +341,4 @@ impl Actor {
             }
         }
     }
-
-    fn view(&self, group: &Group) -> GroupView {
-        let member_count = match group.profile.kind {
-            GroupType::AvChatRoom => self.online.len(),
-            _ => group.members.len(),
-        };
-        GroupView { id: self.id.clone(), profile: group.profile.clone(), member_count }
-    }
-
-    /// The answer to a write, made of the command and what is kept of its result.
-    fn told(&self, write: &Write, answer: &Answer, replayed: bool) -> Data {
-        let (group, version) = (self.id.clone(), answer.version);
-        match write {
-            Write::Change(mode, items) if *mode != Mode::Set && items.len() == 1 => {
-                let (key, value) = (items[0].0.clone(), answer.values.first().copied().unwrap_or(0));
-                Data::Changed { group, key, value, version, replayed }
-            }
-            Write::Change(mode, items) => {
-                let mut counters = Items::new();
-                for (key, value) in items {
-                    match (counters.iter_mut().find(|(k, _)| k == key), mode) {
-                        // What was set is what the command says; a repeat may name the keys in another order.
-                        (Some(counter), Mode::Set) => counter.1 = *value,
-                        (None, Mode::Set) => counters.push((key.clone(), *value)),
-                        (Some(_), _) => {}
-                        (None, _) => {
-                            let value = answer.values.get(counters.len()).copied().unwrap_or(0);
-                            counters.push((key.clone(), value));
-                        }
-                    }
-                }
-                Data::Set { group, counters, version, replayed }
-            }
-            Write::Delete(_) => Data::Set { group, counters: Items::new(), version, replayed },
-        }
-    }
-}
-
-struct Plan {
-    effect: Option<Effect>,
-    operation: Option<(u128, Operation)>,
-    told: Told,
-}
-
-impl Plan {
-    fn of(told: Told) -> Self {
-        Self { effect: None, operation: None, told }
-    }
-}
-
-enum Told {
-    Nothing,
-    Data(Data),
-    Created,
-    Join { already: bool, generation: u64 },
-    Attach,
-    Rise(Data),
-    Left(Data),
-    Added(Vec<UserId>, Data),
-    Removed(Vec<UserId>, Data),
-    Dissolved(Data),
-}
-
-fn admit(user: &User, call: Call, at: Moment<'_>) -> Result<(), Refusal> {
-    let (window, what) = match call {
-        Call::Write => (at.limits.writes, "set, increase and decrease"),
-        Call::Read => (at.limits.reads, "get"),
-    };
-    user.admit(call, window, at.millis).map_err(|wait| {
-        let message = format!("more than {} calls of {what} in {} ms: wait for retryAfter milliseconds", window.calls_max, window.millis);
-        Refusal::new(Code::TooFrequent, message).after(wait)
-    })
-}
-
-fn snapshot(group: &Group, keys: &[CounterKey], generation: u64) -> Snapshot {
-    let epoch = format!("{:x}-{generation}", group.profile.born);
-    Snapshot { counters: group.counters.pick(keys), version: group.version, epoch }
 }

@@ -7,6 +7,7 @@ pub mod actor;
 pub mod inbox;
 pub mod node;
 pub mod outbox;
+mod plan;
 pub mod room;
 pub mod shard;
 mod steps;
@@ -44,6 +45,8 @@ pub enum Ask {
     Remove(Vec<UserId>),
     /// How many users are there now.
     Online,
+    /// Everything about the group, members and all.
+    Inspect,
     /// Sit down where the user is a member already; nobody is told if he is not.
     Attach,
 }
@@ -68,6 +71,15 @@ impl Door {
     }
 }
 
+/// By which door a command came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A socket: the user's throttle counts it.
+    Socket,
+    /// A back end, in an app admin's name: not throttled here, and told what was there before.
+    Backend,
+}
+
 /// One command on its way to its group.
 pub struct Command {
     /// The group.
@@ -78,8 +90,8 @@ pub struct Command {
     pub user: Arc<User>,
     /// Where the answer goes.
     pub door: Door,
-    /// Whether the user's throttle counts the call: not for app admins over REST.
-    pub throttled: bool,
+    /// By which door it came in.
+    pub origin: Origin,
 }
 
 /// The limits of groups; 0 = no limit.

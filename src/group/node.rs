@@ -1,16 +1,19 @@
 //! What all shards of this node share: the store, the users, the limits and each other's inboxes.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::inbox::{Inbox, Letter};
 use super::{Command, Limits};
 use crate::domain::UnixMillis;
-use crate::domain::name::GroupId;
+use crate::domain::code::{Code, Refusal};
+use crate::domain::name::{GroupId, UserId};
 use crate::domain::replay::PrintKeys;
 use crate::metrics::ShardMetrics;
-use crate::store::Store;
+use crate::store::{Batch, Store};
 use crate::users::{ConnId, Users};
 
 /// One running gateway.
@@ -31,6 +34,7 @@ pub struct Node {
     pub replays: AtomicUsize,
     /// Set once when the node drains: no new work is taken.
     pub draining: AtomicBool,
+    calls: Mutex<BTreeMap<(&'static str, u32), u64>>,
     started: Instant,
     hasher: RandomState,
 }
@@ -47,6 +51,7 @@ impl Node {
             metrics: (0..shards).map(|_| ShardMetrics::default()).collect(),
             replays: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            calls: Mutex::default(),
             started: Instant::now(),
             hasher: RandomState::new(),
         }
@@ -73,6 +78,44 @@ impl Node {
     /// Milliseconds since the start of the node.
     pub fn millis(&self, now: Instant) -> u64 {
         now.duration_since(self.started).as_millis() as u64
+    }
+
+    /// Counts a REST call's answer.
+    pub fn count_call(&self, command: &'static str, code: Code) {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry((command, code.number())).or_default() += 1;
+    }
+
+    /// REST calls answered, by command and code.
+    pub fn calls(&self) -> BTreeMap<(&'static str, u32), u64> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers that these users were seen. Nobody waits for it: whoever is seen again is remembered again.
+    pub fn know(&self, users: &[UserId]) {
+        if users.is_empty() {
+            return;
+        }
+        let mut batch = Batch::default();
+        users.iter().for_each(|user| batch.push_account(user));
+        self.store.commit(batch, Box::new(|_| {}));
+    }
+
+    /// Remembers that a user was seen, and waits until that is kept.
+    pub async fn know_for_sure(&self, user: &UserId) -> Result<(), Refusal> {
+        let mut batch = Batch::default();
+        batch.push_account(user);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.store.commit(
+            batch,
+            Box::new(move |result| {
+                // Whoever asked may be gone.
+                let _ = tell.send(result.is_ok());
+            }),
+        );
+        match told.await {
+            Ok(true) => Ok(()),
+            _ => Err(Refusal::new(Code::Internal, "the account could not be kept: try again")),
+        }
     }
 
     /// Whether another answer may be remembered.

@@ -1,11 +1,13 @@
 //! What a client is answered: JSON written straight into the caller's buffer.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::request::Id;
 use crate::domain::code::Refusal;
 use crate::domain::command::Items;
-use crate::domain::group::Listed;
+use crate::domain::group::{Group, Listed};
 use crate::domain::member::Profile;
 use crate::domain::name::{CounterKey, GroupId, UserId};
 
@@ -90,6 +92,28 @@ pub enum Data {
     Counters(GroupId, Snapshot),
     /// To `getGroupOnlineMemberCount`.
     Online(GroupId, usize),
+    /// To a back end's write; never on the socket.
+    Written {
+        /// What its keys held before; nothing for a repeat.
+        before: Items,
+        /// What they hold after it.
+        after: Items,
+        /// The group's version after it.
+        version: u64,
+        /// Whether this repeats an earlier answer.
+        replayed: bool,
+    },
+    /// To a back end's look at a group; never on the socket.
+    Inspected(Box<Inspected>),
+}
+
+/// Everything about a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// The group with its members.
+    pub group: Group,
+    /// Users with a connection in it.
+    pub online: HashSet<UserId>,
 }
 
 /// Writes the answer to a request.
@@ -118,7 +142,7 @@ pub fn put_answer(out: &mut Vec<u8>, id: &Id, answer: &Result<Data, Refusal>) {
 
 fn put_data(out: &mut Vec<u8>, data: &Data) {
     match data {
-        Data::Empty => {}
+        Data::Empty | Data::Written { .. } | Data::Inspected(_) => {}
         Data::Login { user, expires_at, admin, repeat } => {
             put(out, b"\"userID\":");
             put_text(out, user.as_str());

@@ -32,6 +32,7 @@ impl Collector for Export {
         put_gauge(&mut encoder, "tallycast_users", "Users online or with calls that still count", node.users.len() as i64)?;
         put_gauge(&mut encoder, "tallycast_replay_answers", "Answers kept for repeats", node.replays.load(Relaxed) as i64)?;
         put_answers(&mut encoder, shards)?;
+        put_calls(&mut encoder, node)?;
         put_closes(&mut encoder, shards)?;
         put_latency(&mut encoder, "tallycast_commit_seconds", "From taking a batch to its commit", shards.iter().map(|s| &s.commit))?;
         put_latency(
@@ -85,6 +86,11 @@ fn put_answers(encoder: &mut DescriptorEncoder, shards: &[ShardMetrics]) -> Resu
     put_family(encoder, "tallycast_answers", "Answers given, by command and code", cells)
 }
 
+fn put_calls(encoder: &mut DescriptorEncoder, node: &Node) -> Result<(), Error> {
+    let cell = |((command, code), count): ((&str, u32), u64)| ([("command", command.to_owned()), ("code", code.to_string())], count);
+    put_family(encoder, "tallycast_rest_answers", "REST calls answered, by command and code", node.calls().into_iter().map(cell))
+}
+
 fn put_closes(encoder: &mut DescriptorEncoder, shards: &[ShardMetrics]) -> Result<(), Error> {
     let count = |at: usize| shards.iter().map(|shard| shard.closes[at].get()).sum::<u64>();
     let cells = CLOSE_CODES.iter().enumerate().map(|(at, code)| ([("code", code.to_string())], count(at)));
@@ -119,16 +125,16 @@ fn put_histogram(
 fn put_store(encoder: &mut DescriptorEncoder, node: &Node) -> Result<(), Error> {
     let stats = node.store.stats();
     for (name, help, value) in [
-        ("tallycast_store_journal_bytes", "Bytes of the journal on disk", stats.journal_bytes),
-        ("tallycast_store_table_bytes", "Bytes of the table on disk", stats.table_bytes),
-        ("tallycast_store_segments", "Journal segments on disk", stats.segments),
-        ("tallycast_store_unmerged_bytes", "Bytes of the journal that are not in the table yet", stats.unmerged_bytes),
+        ("tallycast_store_journal_bytes", "Bytes of the journal on disk", stats.journal.bytes),
+        ("tallycast_store_table_bytes", "Bytes of the table on disk", stats.table.bytes),
+        ("tallycast_store_segments", "Journal segments on disk", stats.journal.segments),
+        ("tallycast_store_unmerged_bytes", "Bytes of the journal that are not in the table yet", stats.journal.unmerged_bytes),
     ] {
         put_gauge(encoder, name, help, value as i64)?;
     }
-    put_counter(encoder, "tallycast_store_records", "Records committed", stats.records)?;
-    put_counter(encoder, "tallycast_store_blocks", "Blocks written to the journal", stats.blocks)?;
-    put_counter(encoder, "tallycast_store_merges", "Merges of the journal into the table", stats.merges)?;
+    put_counter(encoder, "tallycast_store_records", "Records committed", stats.journal.records)?;
+    put_counter(encoder, "tallycast_store_blocks", "Blocks written to the journal", stats.journal.blocks)?;
+    put_counter(encoder, "tallycast_store_merges", "Merges of the journal into the table", stats.table.merges)?;
     let name = "tallycast_store_sync_seconds";
-    put_histogram(encoder, name, "Syncs of the journal", &SYNC_BOUNDS_MICROS, &stats.sync_buckets, stats.sync_micros)
+    put_histogram(encoder, name, "Syncs of the journal", &SYNC_BOUNDS_MICROS, &stats.syncs.buckets, stats.syncs.micros)
 }

@@ -1,8 +1,15 @@
-//! The HTTP door: health, metrics and files here; the vendor's REST calls will come in beside them. It tells groups what the
-//! socket door tells them, by the same commands.
+//! The HTTP door: the vendor's REST calls, health, metrics and files. It tells groups what the socket door tells them, by the
+//! same commands.
 
+mod accounts;
+pub mod api;
 pub mod assets;
+pub mod audit;
+mod body;
+mod counters;
 mod export;
+mod groups;
+mod members;
 pub mod ops;
 
 use std::net::SocketAddr;
@@ -45,7 +52,7 @@ pub async fn serve(stream: TcpStream, early: Vec<u8>, peer: SocketAddr, router: 
     }
     builder.max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
     let stream = TokioIo::new(Rewound { early: early.into(), stream });
-    if let Err(e) = builder.serve_connection(stream, TowerToHyperService::new(router)).await {
+    if let Err(e) = builder.serve_connection(stream, TowerToHyperService::new(router.layer(axum::Extension(api::Peer(peer))))).await {
         tracing::debug!(%peer, "an HTTP connection ended: {e}");
     }
 }

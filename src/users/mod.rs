@@ -1,6 +1,7 @@
 //! Who is here: one `User` for all connections of a name, with his throttle. Shared by all shards; holds no lock across a
 //! wait.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
@@ -35,6 +36,8 @@ pub struct User {
     pub id: UserId,
     /// An app admin.
     pub admin: bool,
+    /// Whether the store was asked for his account, and told where it had none.
+    pub known: AtomicBool,
     /// Held while a group is being made, so that the count of groups owned cannot be outrun.
     pub creating: tokio::sync::Mutex<()>,
     throttles: Mutex<[Throttle; 2]>,
@@ -43,7 +46,14 @@ pub struct User {
 
 impl User {
     fn new(id: UserId, admin: bool) -> Self {
-        Self { id, admin, creating: Default::default(), throttles: Default::default(), connections: Default::default() }
+        Self {
+            id,
+            admin,
+            known: AtomicBool::new(false),
+            creating: Default::default(),
+            throttles: Default::default(),
+            connections: Default::default(),
+        }
     }
 
     /// Lets a call through, or says in how many milliseconds one would pass.
@@ -107,6 +117,11 @@ impl Users {
     /// The user of this name, made where nobody of that name is here. For callers without a connection.
     pub fn visit(&self, id: &UserId) -> Arc<User> {
         self.by_name.entry(id.clone()).or_insert_with(|| self.make(id)).clone()
+    }
+
+    /// Whether a name is an app admin's.
+    pub fn is_admin(&self, id: &UserId) -> bool {
+        self.admins.contains(id)
     }
 
     /// The user of this name, where he is here.

@@ -58,7 +58,7 @@ impl Writer {
                 // An error is a connection that broke, as it must when the server is killed.
                 let _broken = self.converse(addr).await;
             }
-            if self.now.borrow().addr == now.addr && !(self.open.is_empty() && !self.now.borrow().writing) {
+            if self.now.borrow().addr == now.addr && (!self.open.is_empty() || self.now.borrow().writing) {
                 let _ = timeout(Duration::from_millis(50), self.now.changed()).await;
             }
         }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { masked, parseExact } from '../../../web-demo/exact.js';
+import { masked, parseExact, writeExact } from '../../../web-demo/exact.js';
 
 test('a long integer keeps every digit', () => {
   const { a, b, c } = parseExact('{"a":9223372036854775807,"b":-9223372036854775808,"c":[9007199254740993]}');
@@ -50,6 +50,13 @@ test('any frame comes back as it was', () => {
     const frame = { [word()]: word(), list: [word(), random(1e6), null, true], far: 123456789012345678 };
     assert.deepEqual(parseExact(JSON.stringify(frame).replace('123456789012345680', '5')), { ...frame, far: 5 });
   }
+});
+
+test('what is written has every digit, and is else what JSON.stringify writes', () => {
+  const plain = { id: 7, text: 'a "b" \\ \n ü \u2028', list: [1, null, true, { a: [] }], none: undefined, minus: -3, half: 0.5, '': {} };
+  assert.equal(writeExact(plain), JSON.stringify(plain));
+  const text = '{"value":9223372036854775807,"counters":{"low":-9223372036854775808,"one":1}}';
+  assert.equal(writeExact(parseExact(text)), text);
 });
 
 test('a signature is never shown', () => {

@@ -1,0 +1,57 @@
+# The ways to build and test Tallycast. `make` alone lists them; `make test` needs the Rust toolchain, Node 20 and Python 3,
+# and installs everything else.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help test test-rust test-browser lint build bench tools clean
+
+# A fresh clone must build from the lock file as it is.
+LOCKED := $(if $(CI),--locked)
+ORACLES := target/oracles/.installed
+PLAYWRIGHT := tests/browser/node_modules/.package-lock.json
+
+help: ## List what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+test: test-rust test-browser ## Run every test; install what they need first
+
+# A skipped test has shown nothing, so it counts as a failure; a run filtered on purpose goes past make.
+test-rust: lint $(ORACLES) ## Check format and lints, then run the tests of the program
+	@mkdir -p target/logs
+	cargo test $(LOCKED) 2>&1 | tee target/logs/cargo-test.txt
+	@! grep -E '^test .* \.\.\. ignored|[1-9][0-9]* ignored;' target/logs/cargo-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
+
+test-browser: tools $(PLAYWRIGHT) ## Run the tests of the demo page in a real browser
+	@mkdir -p target/logs
+	# Builds the program as the tests of the program do, so that nothing is compiled twice.
+	cargo test $(LOCKED) --no-run --test cli
+	chromium=$$(tests/install.sh chromium) && CHROMIUM=$$chromium npm --prefix tests/browser --silent test | tee target/logs/browser-test.txt
+	@grep -q '^# skipped 0$$' target/logs/browser-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
+
+lint: tools ## Check the format and the lints of the Rust sources
+	cargo fmt --check
+	cargo clippy $(LOCKED) --all-targets -- -D warnings
+
+build: ## Build the program to run: target/release/tallycast
+	cargo build $(LOCKED) --release
+
+bench: ## Run the benchmarks
+	cargo bench $(LOCKED)
+
+tools: # The programs that must be there before anything is built
+	@tests/install.sh tools
+
+$(ORACLES): tests/oracles/install.sh tests/oracles/package-lock.json tests/oracles/requirements.txt
+	tests/install.sh python
+	tests/oracles/install.sh
+	@touch $@
+
+$(PLAYWRIGHT): tests/browser/package-lock.json
+	cd tests/browser && npm ci --no-audit --no-fund
+
+clean: ## Remove everything that was built or installed here
+	cargo clean
+	rm -rf tests/browser/node_modules

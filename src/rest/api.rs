@@ -1,0 +1,294 @@
+//! One REST call from its address to its answer, in the vendor's shape ("RESTful API Overview"): HTTP 200 always,
+//! `ActionStatus`, `ErrorInfo`, `ErrorCode`; the checks in the contract's order.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Extension, OriginalUri, Query, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::audit::Audit;
+use super::body::Body;
+use super::{accounts, counters, groups, members};
+use crate::auth::{Keys, SigError};
+use crate::domain::code::{Code, Refusal};
+use crate::domain::name::{GroupId, OpId, UserId};
+use crate::domain::throttle::{Throttle, Window};
+use crate::group::node::{Node, unix_millis};
+use crate::group::{Ask, Command, Door, Origin};
+use crate::protocol::answer::{Data, Inspected};
+use crate::users::User;
+
+/// A body above it is not read.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// An answer above it is not sent.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Time for a whole body to come in.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+macro_rules! apis {
+    ($($name:ident = $service:literal / $command:literal),* $(,)?) => {
+        /// The calls.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Api { $(#[doc = $command] $name),* }
+        impl Api {
+            /// All calls.
+            pub const ALL: &'static [Api] = &[$(Api::$name),*];
+            fn parse(service: &str, command: &str) -> Option<Self> {
+                match (service, command) { $(($service, $command) => Some(Self::$name),)* _ => None }
+            }
+            /// The command's name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $command),* }
+            }
+        }
+    };
+}
+
+apis! {
+    UpdateGroupCounter = "group_open_http_svc" / "update_group_counter",
+    GetGroupCounter = "group_open_http_svc" / "get_group_counter",
+    DeleteGroupCounter = "group_open_http_svc" / "delete_group_counter",
+    CreateGroup = "group_open_http_svc" / "create_group",
+    DestroyGroup = "group_open_http_svc" / "destroy_group",
+    AddGroupMember = "group_open_http_svc" / "add_group_member",
+    DeleteGroupMember = "group_open_http_svc" / "delete_group_member",
+    GetGroupInfo = "group_open_http_svc" / "get_group_info",
+    GetGroupMemberInfo = "group_open_http_svc" / "get_group_member_info",
+    GetRoleInGroup = "group_open_http_svc" / "get_role_in_group",
+    GetJoinedGroupList = "group_open_http_svc" / "get_joined_group_list",
+    GetAppidGroupList = "group_open_http_svc" / "get_appid_group_list",
+    GetOnlineMemberNum = "group_open_http_svc" / "get_online_member_num",
+    AccountImport = "im_open_login_svc" / "account_import",
+    AccountCheck = "im_open_login_svc" / "account_check",
+    Kick = "im_open_login_svc" / "kick",
+}
+
+/// What all calls share.
+pub struct Rest {
+    /// The gateway.
+    pub node: Arc<Node>,
+    /// Secrets in force.
+    pub keys: Arc<Keys>,
+    /// Where changes by admins are written down.
+    pub audit: Audit,
+    /// Pages of the list of all groups that were told where to go on.
+    pub cursors: groups::Cursors,
+    calls_max: Window,
+    throttles: Vec<Mutex<Throttle>>,
+}
+
+impl Rest {
+    /// `calls_max`: calls of each API in a second, 0 = no limit.
+    pub fn new(node: Arc<Node>, keys: Arc<Keys>, audit: Audit, calls_max: u32) -> Self {
+        let throttles = Api::ALL.iter().map(|_| Mutex::default()).collect();
+        Self { node, keys, audit, cursors: Default::default(), calls_max: Window { calls_max, millis: 1000 }, throttles }
+    }
+}
+
+/// `/v4/…`
+pub fn router(rest: Arc<Rest>) -> Router {
+    Router::new().route("/v4", axum::routing::any(serve)).route("/v4/{*path}", axum::routing::any(serve)).with_state(rest)
+}
+
+/// One call that has passed all checks but those of its own.
+pub struct Call<'a> {
+    /// What is shared.
+    pub rest: &'a Arc<Rest>,
+    /// Which call.
+    pub api: Api,
+    /// The admin who calls.
+    pub admin: Arc<User>,
+    /// From where.
+    pub peer: SocketAddr,
+    /// The operation's name, where a write has one.
+    pub operation: Option<OpId>,
+    /// What is asked.
+    pub body: Body<'a>,
+}
+
+/// The fields of an answer beside the three that all have.
+pub type Answer = Map<String, Value>;
+
+impl Call<'_> {
+    /// Tells a group something in the admin's name, and waits for the answer.
+    pub async fn tell(&self, group: GroupId, ask: Ask) -> Result<Data, Refusal> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let door = Door::Call(None, Box::new(move |answer| drop(tell.send(answer))));
+        self.rest.node.tell(Command { group, ask, user: self.admin.clone(), door, origin: Origin::Backend });
+        told.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Everything about a group. Errors: 10010.
+    pub async fn inspect(&self, group: GroupId) -> Result<Box<Inspected>, Refusal> {
+        match self.tell(group, Ask::Inspect).await? {
+            Data::Inspected(inspected) => Ok(inspected),
+            _ => Err(stopping()),
+        }
+    }
+
+    /// Asks the store something.
+    pub async fn ask_store<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&crate::store::Store, crate::store::Done<T, crate::store::LoadError>),
+    ) -> Result<T, Refusal> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        ask(&self.rest.node.store, Box::new(move |found| drop(tell.send(found))));
+        told.await.ok().and_then(Result::ok).ok_or_else(stopping)
+    }
+
+    /// Writes a change down.
+    pub fn audit(&self, group: Option<&GroupId>, before: Value, after: Value) {
+        let (admin, from, command) = (self.admin.id.as_str(), self.peer.to_string(), self.api.name());
+        let mut line = json!({"time": unix_millis(), "admin": admin, "from": from, "command": command});
+        if let Some(group) = group {
+            line["group"] = json!(group.as_str());
+        }
+        (line["before"], line["after"]) = (before, after);
+        self.rest.audit.write(&line);
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Code::Internal, "the server cannot answer at the moment: try again")
+}
+
+async fn serve(State(rest): State<Arc<Rest>>, Extension(Peer(peer)): Extension<Peer>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let reading = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, BODY_BYTES_MAX));
+    let (answer, whole) = match reading.await {
+        Err(_) => {
+            return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response();
+        }
+        Ok(Err(_)) => (Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false),
+        Ok(Ok(bytes)) => {
+            let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
+            let path = uri.path().strip_prefix("/v4").unwrap_or_default();
+            let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default();
+            (dispatch(&rest, peer, &parts.method, path, &query, &parts.headers, &bytes).await, true)
+        }
+    };
+    let text = render(answer);
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "X-Requested-With"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    // What is left of a body that was not read would be taken for the next request.
+    let close = (!whole).then_some([(header::CONNECTION, "close")]);
+    (headers, close.map(axum::response::AppendHeaders), text).into_response()
+}
+
+fn render(answer: Result<Answer, Refusal>) -> String {
+    let mut object = Map::new();
+    let (status, info, code) = match &answer {
+        Ok(_) => ("OK", "".into(), Code::Ok),
+        Err(refusal) => ("FAIL", refusal.message.clone(), refusal.code),
+    };
+    object.insert("ActionStatus".into(), status.into());
+    object.insert("ErrorInfo".into(), info.into());
+    object.insert("ErrorCode".into(), code.number().into());
+    object.extend(answer.into_iter().flatten());
+    let text = Value::Object(object).to_string();
+    if text.len() > ANSWER_BYTES_MAX {
+        let refusal = Refusal::new(Code::AnswerTooLarge, "the answer would be larger than 1 MiB: ask for less, or in pages");
+        return render(Err(refusal));
+    }
+    text
+}
+
+async fn dispatch(
+    rest: &Arc<Rest>,
+    peer: SocketAddr,
+    method: &Method,
+    path: &str,
+    query: &[(String, String)],
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Result<Answer, Refusal> {
+    let bad_request = |text| Refusal::new(Code::BadRequest, text);
+    if method != Method::POST {
+        return Err(bad_request("only POST is spoken here"));
+    }
+    let (service, command) = path
+        .strip_prefix('/')
+        .and_then(|path| path.split_once('/'))
+        .ok_or_else(|| bad_request("the address must be /v4/service/command"))?;
+    let api = Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))?;
+    let admin = identify(rest, query)?;
+    let slot = &rest.throttles[api as usize];
+    let now = rest.node.millis(Instant::now());
+    if slot.lock().unwrap_or_else(PoisonError::into_inner).admit(rest.calls_max, now).is_err() {
+        let text = format!("more than {} calls of {} in a second: call it less often", rest.calls_max.calls_max, api.name());
+        return Err(Refusal::new(Code::TooManyCalls, text));
+    }
+    if bytes.is_empty() {
+        return Err(Refusal::new(Code::BadJson, "the body is empty: send {} when there is nothing to say"));
+    }
+    let body = Body::read(bytes)?;
+    let operation = match headers.get("idempotency-key") {
+        None => None,
+        Some(key) => {
+            let key = key.to_str().ok().and_then(|key| OpId::parse(key).ok());
+            let rule = "Idempotency-Key must be 1 to 64 printable ASCII characters";
+            Some(key.ok_or_else(|| Refusal::new(Code::InvalidParameter, rule))?)
+        }
+    };
+    let admin = rest.node.users.visit(&admin);
+    let call = Call { rest, api, admin, peer, operation, body };
+    let answer = match api {
+        Api::UpdateGroupCounter => counters::update(&call).await,
+        Api::GetGroupCounter => counters::get(&call).await,
+        Api::DeleteGroupCounter => counters::delete(&call).await,
+        Api::CreateGroup => groups::create(&call).await,
+        Api::DestroyGroup => groups::destroy(&call).await,
+        Api::GetGroupInfo => groups::info(&call).await,
+        Api::GetAppidGroupList => groups::list(&call).await,
+        Api::GetOnlineMemberNum => groups::online(&call).await,
+        Api::AddGroupMember => members::add(&call).await,
+        Api::DeleteGroupMember => members::remove(&call).await,
+        Api::GetGroupMemberInfo => members::info(&call).await,
+        Api::GetRoleInGroup => members::roles(&call).await,
+        Api::GetJoinedGroupList => members::joined(&call).await,
+        Api::AccountImport => accounts::import(&call).await,
+        Api::AccountCheck => accounts::check(&call).await,
+        Api::Kick => accounts::kick(&call).await,
+    };
+    let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+    rest.node.count_call(api.name(), code);
+    answer
+}
+
+/// Who calls, in the order of the contract's checks.
+fn identify(rest: &Rest, query: &[(String, String)]) -> Result<UserId, Refusal> {
+    let parameter = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let keyring = rest.keys.get();
+    match parameter("sdkappid").and_then(|id| id.parse::<u64>().ok()) {
+        None => return Err(Refusal::new(Code::NoAppId, "sdkappid is missing or no number")),
+        Some(id) if id != keyring.app_id() => return Err(Refusal::new(Code::NoSuchApp, "this server serves another sdkappid")),
+        Some(_) => {}
+    }
+    let bad = |text| Refusal::new(Code::BadUrlParameter, text);
+    let identifier =
+        parameter("identifier").and_then(|name| UserId::parse(name).ok()).ok_or_else(|| bad("identifier is missing or no user"))?;
+    let sig = parameter("usersig").ok_or_else(|| bad("usersig is missing"))?;
+    parameter("random").and_then(|random| random.parse::<u32>().ok()).ok_or_else(|| bad("random must be a number from 0 to 4294967295"))?;
+    parameter("contenttype").filter(|kind| *kind == "json").ok_or_else(|| bad("contenttype must be json"))?;
+    let refuse = |e: SigError| Refusal::new(e.code(), e.to_string());
+    keyring.verify(&identifier, sig, unix_millis() / 1000).map_err(refuse)?;
+    if !rest.node.users.is_admin(&identifier) {
+        return Err(Refusal::new(Code::NotAdmin, "only app admins may call REST: see app.admins"));
+    }
+    Ok(identifier)
+}

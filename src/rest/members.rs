@@ -1,0 +1,173 @@
+//! Members of groups, and groups of members. Facts: Tencent Cloud Chat, "Adding Group Members", "Deleting Group Members",
+//! "Obtaining Group Member Profiles", "Querying Group Member Roles", "Obtaining Groups of a User".
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::api::{Answer, Call};
+use super::body::check_length;
+use super::groups::{pairs, profile_view};
+use crate::domain::code::{Code, Refusal};
+use crate::domain::member::{GroupType, Member, Role};
+use crate::domain::name::UserId;
+use crate::group::Ask;
+use crate::protocol::answer::{Data, Inspected};
+
+const ADDED_MAX: usize = 300;
+const REMOVED_MAX: usize = 100;
+const ROLES_MAX: usize = 500;
+const MEMBERS_MAX: usize = 6000;
+const JOINED_MAX: usize = 5000;
+
+pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let group = call.body.group()?;
+    let list = call.body.objects("MemberList")?.ok_or_else(|| Refusal::new(Code::InvalidParameter, "MemberList is missing"))?;
+    check_length("MemberList", list.len(), ADDED_MAX, Code::TooManyAccounts)?;
+    let missing = || Refusal::new(Code::InvalidParameter, "Member_Account is missing");
+    let users = list.iter().map(|entry| entry.user("Member_Account")?.ok_or_else(missing)).collect::<Result<Vec<_>, _>>()?;
+    let data = call.tell(group.clone(), Ask::Add(users.clone())).await?;
+    let Data::Listed(_, listed) = data else { return Ok(Answer::new()) };
+    call.rest.node.know(&listed.success);
+    if !listed.success.is_empty() {
+        let added: Vec<_> = listed.success.iter().map(UserId::as_str).collect();
+        call.audit(Some(&group), Value::Null, json!({"added": added}));
+    }
+    // One of a list that names a user twice was added, the other was there already.
+    let mut fresh: HashSet<_> = listed.success.iter().collect();
+    let result = |user: &UserId| match fresh.remove(user) {
+        true => 1,
+        false if listed.failure.contains(user) => 0,
+        false => 2,
+    };
+    let results: Vec<i32> = users.iter().map(result).collect();
+    let list: Vec<_> = users.iter().zip(results).map(|(user, result)| json!({"Member_Account": user.as_str(), "Result": result})).collect();
+    Ok(Answer::from_iter([("MemberList".into(), list.into())]))
+}
+
+pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let group = call.body.group()?;
+    let users = call.body.users("MemberToDel_Account", REMOVED_MAX, Code::InvalidParameter)?;
+    let data = call.tell(group.clone(), Ask::Remove(users)).await?;
+    let Data::Listed(_, listed) = data else { return Ok(Answer::new()) };
+    if !listed.success.is_empty() {
+        let removed: Vec<_> = listed.success.iter().map(UserId::as_str).collect();
+        call.audit(Some(&group), json!({"removed": removed}), Value::Null);
+    }
+    Ok(Answer::new())
+}
+
+pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let group = call.body.group()?;
+    let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(MEMBERS_MAX).min(MEMBERS_MAX);
+    let offset = call.body.count("Offset")?.unwrap_or(0);
+    let filter = call.body.texts("MemberInfoFilter")?;
+    let roles = call.body.texts("MemberRoleFilter")?.unwrap_or_default();
+    let inspected = call.inspect(group).await?;
+    let members = kept_members(&inspected)?;
+    let wanted = |role: Role| roles.is_empty() || roles.iter().any(|name| name == role_name(Some(role)));
+    let list = members.iter().filter(|(_, member)| wanted(member.role)).skip(offset).take(limit);
+    let list: Vec<_> = list.map(|(user, member)| member_view(user, member, filter.as_deref())).collect();
+    Ok(Answer::from_iter([("MemberNum".into(), members.len().into()), ("MemberList".into(), list.into())]))
+}
+
+pub(super) async fn roles(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let group = call.body.group()?;
+    let users = call.body.users("User_Account", ROLES_MAX, Code::TooManyAccounts)?;
+    let inspected = call.inspect(group).await?;
+    kept_members(&inspected)?;
+    let role = |user: &UserId| role_name(inspected.group.members.get(user).map(|member| member.role));
+    let list: Vec<_> = users.iter().map(|user| json!({"Member_Account": user.as_str(), "Role": role(user)})).collect();
+    Ok(Answer::from_iter([("UserIdList".into(), list.into())]))
+}
+
+pub(super) async fn joined(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let missing = || Refusal::new(Code::InvalidParameter, "Member_Account is missing");
+    let user = call.body.user("Member_Account")?.ok_or_else(missing)?;
+    let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(JOINED_MAX).min(JOINED_MAX);
+    let offset = call.body.count("Offset")?.unwrap_or(0);
+    let kind = match call.body.text("GroupType")? {
+        None => None,
+        Some(text) => Some(GroupType::parse(&text).ok_or_else(|| Refusal::new(Code::InvalidParameter, "GroupType is no type of groups"))?),
+    };
+    let filter = call.body.object("ResponseFilter")?;
+    let list = |name| filter.as_ref().map(|f| f.texts(name)).transpose().map(Option::flatten);
+    let (base, own) = (list("GroupBaseInfoFilter")?, list("SelfInfoFilter")?);
+    let asked = user.clone();
+    let relations = call.ask_store(|store, done| store.relations(asked, done)).await?;
+    let groups: Vec<_> = relations.into_iter().filter(|(_, relation)| relation.member).map(|(group, _)| group).collect();
+    if kind.is_none() && base.is_none() && own.is_none() {
+        let total = groups.len();
+        let list: Vec<_> = groups.iter().skip(offset).take(limit).map(|group| json!({"GroupId": group.as_str()})).collect();
+        return Ok(Answer::from_iter([("TotalCount".into(), total.into()), ("GroupIdList".into(), list.into())]));
+    }
+    let mut entries = Vec::new();
+    for group in groups {
+        let Ok(inspected) = call.inspect(group.clone()).await else { continue };
+        if kind.is_some_and(|kind| kind != inspected.group.profile.kind) {
+            continue;
+        }
+        let mut entry = json!({"GroupId": group.as_str()});
+        if let (Some(base), Value::Object(mut profile)) = (&base, profile_view(&inspected, call.rest.node.limits.members_max)) {
+            for name in base {
+                if let Some(value) = profile.remove(name.as_ref()) {
+                    entry[name.as_ref()] = value;
+                }
+            }
+        }
+        if let (Some(own), Some(member)) = (&own, inspected.group.members.get(&user)) {
+            entry["SelfInfo"] = self_view(member, own);
+        }
+        entries.push(entry);
+    }
+    let total = entries.len();
+    let list: Vec<_> = entries.into_iter().skip(offset).take(limit).collect();
+    Ok(Answer::from_iter([("TotalCount".into(), total.into()), ("GroupIdList".into(), list.into())]))
+}
+
+/// Members in the order in which they came. Errors: 10007 for an AVChatRoom.
+fn kept_members(inspected: &Inspected) -> Result<Vec<(&UserId, &Member)>, Refusal> {
+    if inspected.group.profile.kind == GroupType::AvChatRoom {
+        return Err(Refusal::new(Code::NotPermitted, "members of an AVChatRoom are not kept"));
+    }
+    let mut members: Vec<_> = inspected.group.members.iter().collect();
+    members.sort_by_key(|(user, member)| (member.joined_at, (*user).clone()));
+    Ok(members)
+}
+
+/// A member as he is shown; only what a filter names, where there is one. What this server has nothing of has the vendor's
+/// resting value.
+pub(super) fn member_view(user: &UserId, member: &Member, filter: Option<&[Cow<'_, str>]>) -> Value {
+    let mut view = json!({
+        "Role": role_name(Some(member.role)),
+        "JoinTime": member.joined_at,
+        "MsgSeq": 0,
+        "MsgFlag": "AcceptAndNotify",
+        "LastSendMsgTime": 0,
+        "ShutUpUntil": 0,
+        "NameCard": "",
+        "AppMemberDefinedData": pairs(&member.data),
+    });
+    if let (Some(filter), Value::Object(fields)) = (filter, &mut view) {
+        fields.retain(|name, _| filter.iter().any(|wanted| wanted == name));
+    }
+    view["Member_Account"] = json!(user.as_str());
+    view
+}
+
+fn self_view(member: &Member, filter: &[Cow<'_, str>]) -> Value {
+    let all = json!({"Role": role_name(Some(member.role)), "JoinTime": member.joined_at, "MsgFlag": "AcceptAndNotify", "UnreadMsgNum": 0});
+    let Value::Object(mut fields) = all else { return all };
+    fields.retain(|name, _| filter.iter().any(|wanted| wanted == name));
+    Value::Object(fields)
+}
+
+fn role_name(role: Option<Role>) -> &'static str {
+    match role {
+        Some(Role::Owner) => "Owner",
+        Some(Role::Admin) => "Admin",
+        Some(Role::Member) => "Member",
+        None => "NotMember",
+    }
+}
