@@ -8,7 +8,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::plan::{Asker, Told, snapshot};
-use super::{Ask, Command, Door, Limits};
+use super::{Ask, Command, Door, Limits, Origin};
 use crate::domain::UnixMillis;
 use crate::domain::code::Refusal;
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
@@ -106,7 +106,13 @@ pub struct Actor {
     pub replays_counted: usize,
     state: Option<Box<Group>>,
     open: Vec<Applied>,
-    held: Vec<Step>,
+    held: Vec<Held>,
+}
+
+/// What waits for the commit; and the command that wrote nothing itself, to be taken again where the commit fails.
+struct Held {
+    steps: SmallVec<[Step; 2]>,
+    again: Option<(Ask, Arc<User>, Origin)>,
 }
 
 struct Applied {
@@ -152,7 +158,6 @@ impl Actor {
         for (at, Operation { user, id, print, answer }) in loaded.replays {
             self.replays.keep(prints.print(&user, &id), print, answer, at);
         }
-        self.replays_counted = self.replays.len();
         self.phase = Phase::Ready;
     }
 
@@ -166,14 +171,12 @@ impl Actor {
         let mut steps = Vec::new();
         for _ in 0..BATCH_MAX.min(self.mailbox.len()) {
             let Some(command) = self.mailbox.pop_front() else { break };
-            let opened = self.open.len();
-            let step = self.take(command, at, &mut keep);
+            let held = self.take(command, at, &mut keep);
             // Whatever follows an open write may show it, so it waits for the same commit.
-            let out = if self.open.is_empty() { &mut steps } else { &mut self.held };
-            if self.open.len() > opened + 1 {
-                debug_assert!(false, "one command, one record");
+            match self.open.is_empty() {
+                true => steps.extend(held.steps),
+                false => self.held.push(held),
             }
-            out.extend(step);
         }
         if !self.open.is_empty() {
             self.phase = Phase::Committing;
@@ -201,10 +204,11 @@ impl Actor {
             }
         }
         self.phase = Phase::Ready;
-        (std::mem::take(&mut self.held), changes, writes)
+        let steps = self.held.drain(..).flat_map(|held| held.steps).collect();
+        (steps, changes, writes)
     }
 
-    /// The open batch failed: nothing of it happened, and whoever waits for it is told so.
+    /// The open batch failed: nothing of it happened. Whoever wrote is told so, what wrote nothing is taken again.
     pub fn failed(&mut self, refusal: &Refusal) -> Vec<Step> {
         for Applied { effect, undo, print } in self.open.drain(..).rev() {
             if let (Some(effect), Some(undo)) = (&effect, undo) {
@@ -216,20 +220,30 @@ impl Actor {
         }
         self.phase = Phase::Ready;
         let mut told = Vec::new();
-        for step in std::mem::take(&mut self.held) {
-            match step {
-                Step::Answer(door, _) => told.push(Step::Answer(door, Err(refusal.clone()))),
-                Step::Seat { door, fresh, .. } => {
+        let mut again = Vec::new();
+        for Held { steps, again: command } in std::mem::take(&mut self.held) {
+            // Only the first has a door; the others bring the news to third parties, and there is none.
+            let door = match steps.into_iter().next() {
+                Some(Step::Answer(door, _)) => door,
+                Some(Step::Seat { door, fresh, .. }) => {
                     if let Some(connection) = door.connection().filter(|_| fresh) {
                         self.unseat(connection);
                     }
-                    told.push(Step::Answer(door, Err(refusal.clone())));
+                    door
                 }
                 // To stand up needs no disk.
-                Step::Unseat(..) => told.push(step),
-                Step::Welcome(..) | Step::Farewell(..) | Step::Dissolved => {}
+                Some(step @ Step::Unseat(..)) => {
+                    told.push(step);
+                    continue;
+                }
+                _ => continue,
+            };
+            match command {
+                Some((ask, user, origin)) => again.push(Command { group: self.id.clone(), ask, user, door, origin }),
+                None => told.push(Step::Answer(door, Err(refusal.clone()))),
             }
         }
+        again.into_iter().rev().for_each(|command| self.mailbox.push_front(command));
         told
     }
 
@@ -263,32 +277,44 @@ impl Actor {
         settled && self.present.is_empty() && (quiet || self.state.is_none())
     }
 
-    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> SmallVec<[Step; 2]> {
+    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> Held {
         let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
+        let again = if self.open.is_empty() { None } else { ask.again() };
         let planned = match ask {
             Ask::Create(new) => self.create(new, at),
             ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
         };
         match planned {
-            Err(refusal) => smallvec::smallvec![Step::Answer(door, Err(refusal))],
+            Err(refusal) => {
+                let steps = smallvec::smallvec![Step::Answer(door, Err(refusal))];
+                Held { steps, again: again.map(|ask| (ask, user, origin)) }
+            }
             Ok(plan) => {
-                self.apply(plan.effect, plan.operation, at, keep);
+                let wrote = self.apply(plan.effect, plan.operation, at, keep);
                 // Seats count from here on: the next command of this batch may come from the same connection.
                 let fresh = match (&plan.told, door.connection()) {
                     (Told::Join { .. } | Told::Attach, Some(connection)) => self.seat(connection, &user),
                     (Told::Rise(_), Some(connection)) => self.unseat(connection),
                     _ => false,
                 };
-                self.steps(plan.told, door, &user, fresh)
+                let steps = self.steps(plan.told, door, &user, fresh);
+                Held { steps, again: again.filter(|_| !wrote).map(|ask| (ask, user, origin.again())) }
             }
         }
     }
 
-    fn apply(&mut self, effect: Option<Effect>, operation: Option<(u128, Operation)>, at: Moment<'_>, keep: &mut impl FnMut(&Record)) {
+    /// Applies a plan and keeps its record. False: there is nothing to keep.
+    fn apply(
+        &mut self,
+        effect: Option<Effect>,
+        operation: Option<(u128, Operation)>,
+        at: Moment<'_>,
+        keep: &mut impl FnMut(&Record),
+    ) -> bool {
         if effect.is_none() && operation.is_none() {
-            return;
+            return false;
         }
         let (print, operation) = operation.unzip();
         if let (Some(print), Some(operation)) = (print, &operation) {
@@ -298,13 +324,14 @@ impl Actor {
         keep(&record);
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });
+        true
     }
 
     /// What is to be done once the plan is applied, and committed where it has to be.
     fn steps(&self, told: Told, door: Door, user: &User, fresh: bool) -> SmallVec<[Step; 2]> {
         let version = self.state.as_ref().map_or(0, |group| group.version);
         match told {
-            Told::Nothing => SmallVec::new(),
+            Told::Nothing => smallvec::smallvec![Step::Answer(door, Ok(Data::Empty))],
             Told::Data(data) => smallvec::smallvec![Step::Answer(door, Ok(data))],
             Told::Attach => smallvec::smallvec![Step::Seat { door, data: None, seen: version, fresh }],
             Told::Rise(data) => smallvec::smallvec![Step::Unseat(door, data)],
@@ -342,3 +369,6 @@ impl Actor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
