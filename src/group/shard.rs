@@ -178,7 +178,7 @@ impl Shard {
                 match loaded {
                     Ok(loaded) => {
                         actor.borrow_mut().load(loaded, &self.node.prints);
-                        self.node.replays.fetch_add(actor.borrow().replays_counted, Ordering::Relaxed);
+                        self.count_replays(&mut actor.borrow_mut());
                         self.enqueue(&actor);
                     }
                     Err(e) => {
@@ -278,10 +278,8 @@ impl Shard {
             match &result {
                 Ok(lsn) => {
                     guest.last_lsn = *lsn;
-                    let remembered = guest.replays.len();
                     let (steps, changes, writes) = guest.committed();
-                    self.node.replays.fetch_add(remembered - guest.replays_counted, Ordering::Relaxed);
-                    guest.replays_counted = remembered;
+                    self.count_replays(&mut guest);
                     self.perform(&mut guest, steps);
                     self.publish(&guest, &changes, writes);
                 }
@@ -294,6 +292,15 @@ impl Shard {
             drop(guest);
             self.enqueue(&actor);
         }
+    }
+
+    /// Brings the node's count of remembered answers up to date.
+    fn count_replays(&self, actor: &mut Actor) {
+        let now = actor.replays.len();
+        let before = std::mem::replace(&mut actor.replays_counted, now);
+        // Two steps, so that other shards never see the count below nothing.
+        self.node.replays.fetch_add(now, Ordering::Relaxed);
+        self.node.replays.fetch_sub(before, Ordering::Relaxed);
     }
 
     fn moment(&self) -> Moment<'_> {
@@ -386,9 +393,8 @@ impl Shard {
             let Some(actor) = self.actors.borrow().get(&group).cloned() else { continue };
             let mut guest = actor.borrow_mut();
             if guest.phase != Phase::Committing {
-                let forgotten = guest.replays.forget_before(horizon);
-                guest.replays_counted -= forgotten;
-                self.node.replays.fetch_sub(forgotten, Ordering::Relaxed);
+                guest.replays.forget_before(horizon);
+                self.count_replays(&mut guest);
             }
             if guest.may_sleep(now, merged, &self.node.limits) {
                 self.forget(&group);
