@@ -97,7 +97,8 @@ impl Rest {
 
 /// `/v4/…`
 pub fn router(rest: Arc<Rest>) -> Router {
-    Router::new().route("/v4", axum::routing::any(serve)).route("/v4/{*path}", axum::routing::any(serve)).with_state(rest)
+    let paths = ["/v4", "/v4/", "/v4/{*path}"];
+    paths.into_iter().fold(Router::new(), |router, path| router.route(path, axum::routing::any(serve))).with_state(rest)
 }
 
 /// One call that has passed all checks but those of its own.
