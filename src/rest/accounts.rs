@@ -32,9 +32,7 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Answer, Refusal> {
     let mut results = Vec::new();
     for item in &items {
         let user = named(item)?;
-        let asked = user.clone();
-        let known = call.ask_store(|store, done| store.has_account(asked, done)).await?;
-        let status = if known { "Imported" } else { "NotImported" };
+        let status = if call.knows(&user).await? { "Imported" } else { "NotImported" };
         results.push(json!({"UserID": user.as_str(), "ResultCode": 0, "ResultInfo": "", "AccountStatus": status}));
     }
     Ok(Answer::from_iter([("ResultItem".into(), results.into())]))
@@ -42,8 +40,7 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 pub(super) async fn kick(call: &Call<'_>) -> Result<Answer, Refusal> {
     let user = named(&call.body)?;
-    let asked = user.clone();
-    if !call.ask_store(|store, done| store.has_account(asked, done)).await? {
+    if !call.knows(&user).await? {
         return Err(Refusal::new(Code::NotImported, "there is no such account"));
     }
     let connections = call.rest.node.users.find(&user).map(|user| user.connections()).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{Extension, OriginalUri, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -97,7 +97,8 @@ impl Rest {
 
 /// `/v4/…`
 pub fn router(rest: Arc<Rest>) -> Router {
-    Router::new().route("/v4", axum::routing::any(serve)).route("/v4/{*path}", axum::routing::any(serve)).with_state(rest)
+    let paths = ["/v4", "/v4/", "/v4/{*path}"];
+    paths.into_iter().fold(Router::new(), |router, path| router.route(path, axum::routing::any(serve))).with_state(rest)
 }
 
 /// One call that has passed all checks but those of its own.
@@ -136,6 +137,13 @@ impl Call<'_> {
         }
     }
 
+    /// Whether a user was ever seen. Who is here was seen, though that may be on its way to the disk still.
+    pub async fn knows(&self, user: &UserId) -> Result<bool, Refusal> {
+        let here = self.rest.node.users.find(user).is_some_and(|user| !user.connections().is_empty());
+        let asked = user.clone();
+        Ok(here || self.ask_store(|store, done| store.has_account(asked, done)).await?)
+    }
+
     /// Asks the store something.
     pub async fn ask_store<T: Send + 'static>(
         &self,
@@ -164,13 +172,18 @@ fn stopping() -> Refusal {
 
 async fn serve(State(rest): State<Arc<Rest>>, Extension(Peer(peer)): Extension<Peer>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let reading = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, BODY_BYTES_MAX));
-    let (answer, whole) = match reading.await {
-        Err(_) => {
+    let too_large = || (Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false);
+    // A body that is said to be too large is not waited for.
+    let reading = match body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        true => None,
+        false => Some(tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, BODY_BYTES_MAX)).await),
+    };
+    let (answer, whole) = match reading {
+        None | Some(Ok(Err(_))) => too_large(),
+        Some(Err(_)) => {
             return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response();
         }
-        Ok(Err(_)) => (Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false),
-        Ok(Ok(bytes)) => {
+        Some(Ok(Ok(bytes))) => {
             let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
             let path = uri.path().strip_prefix("/v4").unwrap_or_default();
             let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default();

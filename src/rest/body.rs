@@ -2,6 +2,7 @@
 //! or of another type than asked for, is 10004 and named.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -12,6 +13,9 @@ use crate::domain::code::{Code, Refusal};
 use crate::domain::member::AppData;
 use crate::domain::name::{GroupId, UserId};
 use crate::protocol::fields::{bad_name, integer};
+
+/// Up to as many fields are compared one by one.
+const FEW: usize = 16;
 
 /// An object.
 pub struct Body<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -53,8 +57,14 @@ impl<'a> Body<'a> {
     }
 
     fn once(self) -> Result<Self, Refusal> {
+        let mut many = HashSet::new();
         for (i, (name, _)) in self.0.iter().enumerate() {
-            if self.0[..i].iter().any(|(earlier, _)| earlier == name) {
+            // Comparing each with all before it is the quickest way for a few fields, and no way for the many that fit into a body.
+            let twice = match self.0.len() > FEW {
+                true => !many.insert(name),
+                false => self.0[..i].iter().any(|(n, _)| n == name),
+            };
+            if twice {
                 return Err(wrong(name, "is given twice"));
             }
         }

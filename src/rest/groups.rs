@@ -1,7 +1,7 @@
 //! Life of groups. Facts: Tencent Cloud Chat, "Creating a Group", "Disbanding a Group", "Obtaining Group Profiles", "Obtaining
 //! All Groups in an App", "Obtaining the Number of Online Users".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -50,6 +50,11 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
     let mut named: Vec<UserId> = members.iter().map(|(user, _)| user.clone()).collect();
     named.extend(owner.clone());
     call.rest.node.know(&named);
+    let members_max = [details.members_max.map(|max| max as usize), Some(call.rest.node.limits.members_max)];
+    let kept: HashSet<_> = named.iter().collect();
+    if kind != GroupType::AvChatRoom && members_max.into_iter().flatten().any(|max| max > 0 && kept.len() > max) {
+        return Err(Refusal::new(Code::GroupFull, format!("the group would have {} members: more than it may", kept.len())));
+    }
     let new = NewGroup { kind, name, join_option: JoinOption::of(kind, asked), owner: owner.clone(), members, details };
     call.tell(id.clone(), Ask::Create(new)).await?;
     let owner = owner.as_ref().map(UserId::as_str);
@@ -181,19 +186,20 @@ pub(super) async fn online(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::from_iter([("OnlineMemberNum".into(), inspected.online.len().into())]))
 }
 
-/// Where pages of the list of all groups go on: the vendor's `Next` is a number, ours is how many groups were told.
+/// Where pages of the list of all groups go on, and how many groups were there at its first page: the vendor's `Next` is a
+/// number, ours is how many groups were told.
 #[derive(Default)]
-pub struct Cursors(Mutex<HashMap<(Option<GroupType>, usize), GroupId>>);
+pub struct Cursors(Mutex<HashMap<(Option<GroupType>, usize), (GroupId, u64)>>);
 
 /// Pages that are remembered; a page that was forgotten is found again by counting.
 const CURSORS_MAX: usize = 256;
 
 impl Cursors {
-    fn find(&self, kind: Option<GroupType>, next: usize) -> Option<GroupId> {
+    fn find(&self, kind: Option<GroupType>, next: usize) -> Option<(GroupId, u64)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, next)).cloned()
     }
 
-    fn keep(&self, kind: Option<GroupType>, next: usize, after: GroupId) {
+    fn keep(&self, kind: Option<GroupType>, next: usize, after: (GroupId, u64)) {
         let mut cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cursors.len() >= CURSORS_MAX {
             cursors.clear();
@@ -206,7 +212,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(LIST_GROUPS_MAX).min(LIST_GROUPS_MAX);
     let next = call.body.count("Next")?.unwrap_or(0);
     let kind = call.body.text("GroupType")?.map(|text| self::kind(&text)).transpose()?;
-    let mut after = call.rest.cursors.find(kind, next);
+    let (mut after, known_total) = call.rest.cursors.find(kind, next).unzip();
     // Groups told before that nobody remembers are counted again.
     let mut to_skip = if after.is_some() { 0 } else { next };
     let mut found: Vec<GroupId> = Vec::new();
@@ -223,14 +229,32 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
             on => break (page.total, on),
         }
     };
+    let total = match (kind, known_total) {
+        (None, _) => total,
+        (Some(_), Some(total)) => total,
+        (Some(_), None) => count(call, kind).await?,
+    };
     let told = match more {
         None => 0,
         Some(on) => {
             let told = next + found.len();
-            call.rest.cursors.keep(kind, told, on);
+            call.rest.cursors.keep(kind, told, (on, total));
             told
         }
     };
     let list: Vec<_> = found.iter().map(|group| json!({"GroupId": group.as_str()})).collect();
     Ok(Answer::from_iter([("TotalCount".into(), total.into()), ("GroupIdList".into(), list.into()), ("Next".into(), told.into())]))
+}
+
+/// How many groups of a type there are; the store counts only all.
+async fn count(call: &Call<'_>, kind: Option<GroupType>) -> Result<u64, Refusal> {
+    let (mut total, mut after) = (0, None);
+    loop {
+        let page = call.ask_store(|store, done| store.list(after, kind, LIST_GROUPS_MAX, done)).await?;
+        total += page.groups.len() as u64;
+        match page.next {
+            None => return Ok(total),
+            on => after = on,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! "Obtaining Group Member Profiles", "Querying Group Member Roles", "Obtaining Groups of a User".
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
@@ -27,9 +27,10 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
     check_length("MemberList", list.len(), ADDED_MAX, Code::TooManyAccounts)?;
     let missing = || Refusal::new(Code::InvalidParameter, "Member_Account is missing");
     let users = list.iter().map(|entry| entry.user("Member_Account")?.ok_or_else(missing)).collect::<Result<Vec<_>, _>>()?;
+    // Before the group: then whoever is in it is known, too.
+    call.rest.node.know(&users);
     let data = call.tell(group.clone(), Ask::Add(users.clone())).await?;
     let Data::Listed(_, listed) = data else { return Ok(Answer::new()) };
-    call.rest.node.know(&listed.success);
     if !listed.success.is_empty() {
         let added: Vec<_> = listed.success.iter().map(UserId::as_str).collect();
         call.audit(Some(&group), Value::Null, json!({"added": added}));
@@ -49,10 +50,12 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
 pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
     let users = call.body.users("MemberToDel_Account", REMOVED_MAX, Code::InvalidParameter)?;
+    let before = call.inspect(group.clone()).await?;
     let data = call.tell(group.clone(), Ask::Remove(users)).await?;
     let Data::Listed(_, listed) = data else { return Ok(Answer::new()) };
-    if !listed.success.is_empty() {
-        let removed: Vec<_> = listed.success.iter().map(UserId::as_str).collect();
+    // Who was no member counts as removed in the answer, and was not.
+    let removed: BTreeSet<_> = listed.success.iter().filter(|user| before.group.members.contains_key(*user)).map(UserId::as_str).collect();
+    if !removed.is_empty() {
         call.audit(Some(&group), json!({"removed": removed}), Value::Null);
     }
     Ok(Answer::new())
