@@ -34,7 +34,6 @@ impl Connection {
     pub(super) fn vanish(&self) {
         let (shard, id) = (&self.door.shard, self.id.get());
         self.door.leave(id.slot);
-        self.door.gate.addresses.leave(self.address);
         self.door.gate.connections.fetch_sub(1, Ordering::Relaxed);
         shard.metrics().connections.fetch_sub(1, Ordering::Relaxed);
         // A letter that came during the farewell may have seated it again.
