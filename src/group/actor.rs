@@ -90,6 +90,8 @@ pub struct Actor {
     pub mailbox: VecDeque<Command>,
     /// Whether the shard has it in its list of actors with mail.
     pub queued: bool,
+    /// Whether the shard's sweep looks after it.
+    pub swept: bool,
     /// Connections that sit here, and whose they are.
     pub present: HashMap<ConnId, Arc<User>>,
     /// How many of them each user has.
@@ -139,6 +141,7 @@ impl Actor {
             phase: Phase::Loading,
             mailbox: VecDeque::new(),
             queued: false,
+            swept: false,
             present: HashMap::new(),
             online: HashMap::new(),
             seats: smallvec::smallvec![0; shards],

@@ -221,7 +221,6 @@ impl Shard {
     fn wake(&self, group: &GroupId) -> ActorRef {
         let actor = Rc::new(RefCell::new(Actor::new(group.clone(), self.node.inboxes.len())));
         self.actors.borrow_mut().insert(group.clone(), actor.clone());
-        self.sweeping.borrow_mut().push_back(group.clone());
         self.loading.set(self.loading.get() + 1);
         self.metrics().groups.fetch_add(1, Ordering::Relaxed);
         let (node, index, name) = (self.node.clone(), self.index as usize, group.clone());
@@ -247,6 +246,7 @@ impl Shard {
             guest.queued = false;
             let steps = guest.take_batch(at, |record| batch.push(record));
             self.perform(&mut guest, steps);
+            self.look_after(&mut guest);
             let committing = guest.phase == Phase::Committing;
             drop(guest);
             if committing {
@@ -260,6 +260,18 @@ impl Shard {
         }
         if !batch.is_empty() {
             self.commit(batch, open);
+        }
+    }
+
+    /// Forgets the actor of a group that is not there at once: whoever asks for names at random must not fill the memory.
+    /// The sweep looks after all others.
+    fn look_after(&self, actor: &mut Actor) {
+        if actor.group().is_none() && actor.may_sleep(self.now(), self.node.store.merged(), &self.node.limits) {
+            if !actor.swept {
+                self.forget(&actor.id);
+            }
+        } else if !std::mem::replace(&mut actor.swept, true) {
+            self.sweeping.borrow_mut().push_back(actor.id.clone());
         }
     }
 
