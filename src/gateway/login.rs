@@ -86,7 +86,10 @@ impl Connection {
         }
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
         self.answer(Cmd::Login, id, &Ok(data));
-        for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member) {
+        let max = self.door.gate.limits.groups_per_connection_max;
+        let max = if max == 0 { usize::MAX } else { max };
+        // Anybody may have been added to any number of groups: more than he can sit in are not even looked at.
+        for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member).take(max) {
             let door = Door::Nobody(self.id.get());
             shard.tell(Command { group, ask: Ask::Attach, user: entered.clone(), door, origin: Origin::Backend });
         }

@@ -15,7 +15,7 @@ use super::inbox::{Letter, Mail, Seating, Update};
 use super::node::{Node, unix_millis};
 use super::outbox::{Outboxes, Place};
 use super::room::Room;
-use super::{Command, Door};
+use super::{Ask, Command, Door};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
@@ -197,16 +197,18 @@ impl Shard {
 
     fn take_command(&self, command: Command) {
         let known = self.actors.borrow().get(&command.group).cloned();
+        // Nobody would ask again for a subscription that comes with a login; connections and their groups bound its number.
+        let refusable = !matches!(command.ask, Ask::Attach);
         let actor = match known {
             Some(actor) => actor,
-            None if self.loading.get() >= LOADING_MAX => {
+            None if refusable && self.loading.get() >= LOADING_MAX => {
                 let refusal = Refusal::new(Code::Overloaded, "too many groups are being loaded: try again later").after(1000);
                 return self.refuse(command.door, refusal);
             }
             None => self.wake(&command.group),
         };
         let mut guest = actor.borrow_mut();
-        if guest.mailbox.len() >= MAILBOX_MAX {
+        if refusable && guest.mailbox.len() >= MAILBOX_MAX {
             drop(guest);
             let refusal = Refusal::new(Code::Overloaded, "too many commands wait for this group: try again later").after(1000);
             return self.refuse(command.door, refusal);
@@ -449,3 +451,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
