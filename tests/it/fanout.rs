@@ -230,3 +230,28 @@ async fn many_counters_close_nobody() {
         ann.await_value(&room, &format!("k{n}"), 1).await;
     }
 }
+
+#[tokio::test]
+async fn who_does_not_read_is_owed_only_so_much() {
+    let server = Setup::new().unthrottled().limit("stall_deadline", 0).limit("ping_every", 0).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    let mut stalled = RawClient::narrow(server.addr()).await;
+    stalled.upgrade(server.addr()).await;
+    stalled.login("carl").await;
+    // Each time he is added and removed he is told so: 2 MB in all.
+    for _ in 0..350 {
+        let mut last = 0;
+        for _ in 0..30 {
+            ann.send(json!({"cmd": "addGroupMember", "groupID": room, "userIDList": ["carl"]})).await;
+            last = ann.send(json!({"cmd": "deleteGroupMember", "groupID": room, "userIDList": ["carl"]})).await;
+        }
+        ann.answer(last).await.ok();
+        ann.unfetched();
+    }
+    let mut bytes = 0;
+    while let Some((_, payload)) = timeout(PATIENCE, stalled.next_frame()).await.expect("he is closed") {
+        bytes += payload.len();
+        assert!(bytes < 1_200_000, "{bytes} bytes were kept for a reader who does not read");
+    }
+}
