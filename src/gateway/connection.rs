@@ -115,6 +115,7 @@ impl Connection {
     /// Handles frames until none is left, or others should have their turn.
     fn read(&self, socket: &mut Socket) -> Next {
         let now = Instant::now();
+        socket.get_mut().look_again();
         for _ in 0..FRAMES_AT_ONCE {
             if self.bell.in_flight.get() >= IN_FLIGHT_MAX {
                 return Next::More;

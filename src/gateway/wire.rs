@@ -33,6 +33,12 @@ impl Wire {
         Self { shard, slot, stream, is_dry: false, scan, unfinished: early.len(), unfinished_max: usize::MAX }
     }
 
+    /// Time has passed: more may have come. Must be called after every wait, because a readiness that was told meanwhile
+    /// would otherwise be taken back unseen, and is told only once.
+    pub fn look_again(&mut self) {
+        self.is_dry = false;
+    }
+
     /// Whether nothing more is to be read: fragments went on for too long, or a frame cannot be.
     pub fn is_spoilt(&self) -> bool {
         self.is_endless() || self.scan.has_long_control
