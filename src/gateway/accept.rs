@@ -124,14 +124,15 @@ impl Door {
             HeadFault::TooLarge => refuse("431 Request Header Fields Too Large", "", "the request head is too large"),
             HeadFault::Malformed => refuse("400 Bad Request", "", "this is no HTTP/1.1 request"),
         })?;
-        let accept = match handshake::look(&read.bytes[..read.len], &self.gate.origins) {
+        let wanted = handshake::look(&read.bytes[..read.len], &self.gate.origins);
+        if self.shard.node.draining.load(Ordering::Relaxed) {
+            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server is stopping"));
+        }
+        let accept = match wanted {
             Wanted::Http => return Err(Some(Other::Http(read.bytes))),
             Wanted::Refused(status, extra, text) => return Err(refuse(status, extra, text)),
             Wanted::Socket(accept) => accept,
         };
-        if self.shard.node.draining.load(Ordering::Relaxed) {
-            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server is stopping"));
-        }
         let max = self.gate.limits.connections_max;
         if self.gate.connections.fetch_add(1, Ordering::Relaxed) >= max && max > 0 {
             self.gate.connections.fetch_sub(1, Ordering::Relaxed);
