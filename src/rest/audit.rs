@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use serde_json::Value;
@@ -49,7 +49,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn write_all(mut file: File, path: &PathBuf, waiting: &Receiver<Line>) {
+fn write_all(mut file: File, path: &Path, waiting: &Receiver<Line>) {
     while let Ok(line) = waiting.recv() {
         let done = match line {
             Line::Text(mut text) => {
