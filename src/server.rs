@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use axum::Router;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Barrier, watch};
 
 use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
@@ -76,6 +76,7 @@ impl Server {
         let gate = Gate::new(gateway_limits(config, descriptors), origins(config), addresses, keys.clone());
         let gate = Arc::new(gate);
         let (stop, stopped) = watch::channel(false);
+        let drained = Arc::new(Barrier::new(shards));
 
         let ops = rest::ops::internal(node.clone());
         let audit = Audit::open(&config.rest.audit_path).with_context(|| format!("cannot open {}", config.rest.audit_path.display()))?;
@@ -96,7 +97,8 @@ impl Server {
         let mut internal = internal;
         let threads = listeners.into_iter().enumerate().map(|(index, listener)| {
             let inside = internal.take().map(|listener| (listener, Site { router: inside.clone(), limits: http.limits }));
-            let parts = Parts { index: index as u16, listener, node: node.clone(), gate: gate.clone(), http: http.clone(), inside };
+            let (node, gate, http, drained) = (node.clone(), gate.clone(), http.clone(), drained.clone());
+            let parts = Parts { index: index as u16, listener, node, gate, http, inside, drained };
             let stopped = stopped.clone();
             let name = format!("shard-{index}");
             std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
@@ -125,6 +127,8 @@ struct Parts {
     gate: Arc<Gate>,
     http: Site,
     inside: Option<(TcpListener, Site)>,
+    /// Met by every shard when its connections are gone.
+    drained: Arc<Barrier>,
 }
 
 impl Parts {
@@ -146,6 +150,8 @@ impl Parts {
             accepting.abort();
             let drained = async {
                 door.drain().await;
+                // Connections of other shards may still wait for groups that are at home here.
+                self.drained.wait().await;
                 while !shard.is_calm() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 500;
 
-/// Files that are longer than that and wait to be cut in two: how long they may be until then.
-const LONG_YET: [(&str, usize); 1] = [("group/actor.rs", 520)];
-
 /// Files that may call `.unwrap()` outside their tests.
 const MAY_UNWRAP: [&str; 0] = [];
 
@@ -107,9 +104,8 @@ fn check(source: &Source, faults: &mut Vec<String>) {
     if !whole.starts_with("//!") {
         faults.push(format!("{path}: does not begin with `//!`, which says what the file is"));
     }
-    let lines_max = LONG_YET.iter().find(|(long, _)| long == path).map_or(LINES_MAX, |(_, lines)| *lines);
-    if code.lines().count() > lines_max {
-        faults.push(format!("{path}: {} lines without its tests, {lines_max} are allowed", code.lines().count()));
+    if code.lines().count() > LINES_MAX {
+        faults.push(format!("{path}: {} lines without its tests, {LINES_MAX} are allowed", code.lines().count()));
     }
     if without_comments(code).contains(".unwrap()") && !MAY_UNWRAP.contains(&path.as_str()) {
         faults.push(format!("{path}: `.unwrap()` outside tests"));

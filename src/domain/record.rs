@@ -74,7 +74,7 @@ pub struct Operation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// An applied command of a group.
-    Command(Record),
+    Command(Box<Record>),
     /// A user was seen for the first time.
     Account(UserId),
 }

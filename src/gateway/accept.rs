@@ -18,6 +18,8 @@ use crate::protocol::close::Close;
 
 /// How often connections are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How often a draining door looks for connections that may be closed.
+const DRAIN_TICK: Duration = Duration::from_millis(2);
 /// Wait after the process has run out of descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// A stalled member should find fresh values when it reads again, so the kernel gets no more than this in advance.
@@ -69,19 +71,17 @@ impl Door {
         }
     }
 
-    /// Closes all connections of this shard, once everything they asked for is answered.
+    /// Closes each connection of this shard, once everything it asked for is answered.
     pub async fn drain(&self) {
-        let all = self.all();
-        for connection in &all {
-            while connection.bell.in_flight.get() > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+        loop {
+            let all = self.all();
+            if all.is_empty() {
+                return;
             }
-        }
-        for connection in all {
-            connection.close(Close::stopping(COME_BACK_AFTER, COME_BACK_SPREAD));
-        }
-        while !self.all().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            for connection in all.iter().filter(|connection| connection.bell.in_flight.get() == 0) {
+                connection.close(Close::stopping(COME_BACK_AFTER, COME_BACK_SPREAD));
+            }
+            tokio::time::sleep(DRAIN_TICK).await;
         }
     }
 

@@ -81,9 +81,10 @@ impl Connection {
                 return Leave::Close(close);
             }
             let shard = &self.door.shard;
-            let crowded = self.bell.in_flight.get() >= IN_FLIGHT_MAX || shard.outboxes.borrow().is_overfull(slot);
-            let paused = crowded || self.door.shard.node.draining.load(std::sync::atomic::Ordering::Relaxed);
-            if more && !paused && !self.bell.blocked.get() {
+            let (blocked, overfull) = (self.bell.blocked.get(), shard.outboxes.borrow().is_overfull(slot));
+            let crowded = self.bell.in_flight.get() >= IN_FLIGHT_MAX || overfull;
+            let paused = crowded || shard.node.draining.load(std::sync::atomic::Ordering::Relaxed);
+            if more && !paused {
                 // What the library has read ahead is not announced by the socket again.
                 match self.read(socket) {
                     Next::More => tokio::task::yield_now().await,
@@ -97,10 +98,15 @@ impl Connection {
                 }
                 continue;
             }
+            if overfull && !blocked {
+                // It leaves with the shard's next turn, and where the pipe takes all of it nobody rings.
+                tokio::task::yield_now().await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = self.bell.rung() => {}
-                writable = stream.writable(), if self.bell.blocked.get() => match writable {
+                writable = stream.writable(), if blocked => match writable {
                     Ok(()) => drop(shard.drain(slot)),
                     Err(_) => return Leave::Gone,
                 },
@@ -115,6 +121,7 @@ impl Connection {
     /// Handles frames until none is left, or others should have their turn.
     fn read(&self, socket: &mut Socket) -> Next {
         let now = Instant::now();
+        socket.get_mut().look_again();
         for _ in 0..FRAMES_AT_ONCE {
             if self.bell.in_flight.get() >= IN_FLIGHT_MAX {
                 return Next::More;

@@ -33,6 +33,12 @@ impl Wire {
         Self { shard, slot, stream, is_dry: false, scan, unfinished: early.len(), unfinished_max: usize::MAX }
     }
 
+    /// To be called when others may have had their turn since the last read: the runtime may have been told of more meanwhile,
+    /// and would not be told again.
+    pub fn look_again(&mut self) {
+        self.is_dry = false;
+    }
+
     /// Whether nothing more is to be read: fragments went on for too long, or a frame cannot be.
     pub fn is_spoilt(&self) -> bool {
         self.is_endless() || self.scan.has_long_control

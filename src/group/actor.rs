@@ -7,18 +7,18 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::plan::{Asker, Told, snapshot};
 use super::{Ask, Command, Door, Limits, Origin};
 use crate::domain::UnixMillis;
-use crate::domain::code::{Code, Refusal};
-use crate::domain::command::{Items, Mode, Write};
+use crate::domain::code::Refusal;
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
-use crate::domain::member::{GroupType, NewGroup, Profile};
-use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
-use crate::domain::record::{Answer, Effect, Operation, Record};
-use crate::domain::replay::{PrintKeys, Replays, Seen};
-use crate::protocol::answer::{Data, GroupView, Inspected, Snapshot};
+use crate::domain::member::GroupType;
+use crate::domain::name::{CounterKey, GroupId, UserId};
+use crate::domain::record::{Effect, Operation, Record};
+use crate::domain::replay::{PrintKeys, Replays};
+use crate::protocol::answer::Data;
 use crate::store::Loaded;
-use crate::users::{Call, ConnId, User};
+use crate::users::{ConnId, User};
 
 /// Commands taken as one batch.
 pub const BATCH_MAX: usize = 256;
@@ -48,8 +48,17 @@ pub struct Moment<'a> {
 pub enum Step {
     /// Give an answer.
     Answer(Door, Result<Data, Refusal>),
-    /// Give an answer, and seat the connection that gets it: it knows everything up to this version.
-    Seat(Door, Arc<User>, Option<Data>, u64),
+    /// Give an answer, and seat the connection that gets it.
+    Seat {
+        /// Where the answer goes.
+        door: Door,
+        /// The answer, where one is wanted.
+        data: Option<Data>,
+        /// The connection knows everything up to this version.
+        seen: u64,
+        /// It did not sit here before.
+        fresh: bool,
+    },
     /// Take a connection's seat away, and give the answer.
     Unseat(Door, Data),
     /// Seat all connections of a user who became a member; true: somebody else made him one, so tell him.
@@ -97,7 +106,13 @@ pub struct Actor {
     pub replays_counted: usize,
     state: Option<Box<Group>>,
     open: Vec<Applied>,
-    held: Vec<Step>,
+    held: Vec<Held>,
+}
+
+/// What waits for the commit; and the command that wrote nothing itself, to be taken again where the commit fails.
+struct Held {
+    steps: SmallVec<[Step; 2]>,
+    again: Option<(Ask, Arc<User>, Origin)>,
 }
 
 struct Applied {
@@ -143,7 +158,6 @@ impl Actor {
         for (at, Operation { user, id, print, answer }) in loaded.replays {
             self.replays.keep(prints.print(&user, &id), print, answer, at);
         }
-        self.replays_counted = self.replays.len();
         self.phase = Phase::Ready;
     }
 
@@ -157,14 +171,12 @@ impl Actor {
         let mut steps = Vec::new();
         for _ in 0..BATCH_MAX.min(self.mailbox.len()) {
             let Some(command) = self.mailbox.pop_front() else { break };
-            let opened = self.open.len();
-            let step = self.take(command, at, &mut keep);
+            let held = self.take(command, at, &mut keep);
             // Whatever follows an open write may show it, so it waits for the same commit.
-            let out = if self.open.is_empty() { &mut steps } else { &mut self.held };
-            if self.open.len() > opened + 1 {
-                debug_assert!(false, "one command, one record");
+            match self.open.is_empty() {
+                true => steps.extend(held.steps),
+                false => self.held.push(held),
             }
-            out.extend(step);
         }
         if !self.open.is_empty() {
             self.phase = Phase::Committing;
@@ -192,10 +204,11 @@ impl Actor {
             }
         }
         self.phase = Phase::Ready;
-        (std::mem::take(&mut self.held), changes, writes)
+        let steps = self.held.drain(..).flat_map(|held| held.steps).collect();
+        (steps, changes, writes)
     }
 
-    /// The open batch failed: nothing of it happened, and whoever waits for it is told so.
+    /// The open batch failed: nothing of it happened. Whoever wrote is told so, what wrote nothing is taken again.
     pub fn failed(&mut self, refusal: &Refusal) -> Vec<Step> {
         for Applied { effect, undo, print } in self.open.drain(..).rev() {
             if let (Some(effect), Some(undo)) = (&effect, undo) {
@@ -207,16 +220,30 @@ impl Actor {
         }
         self.phase = Phase::Ready;
         let mut told = Vec::new();
-        for step in std::mem::take(&mut self.held) {
-            match step {
-                Step::Answer(door, _) | Step::Unseat(door, _) => told.push(Step::Answer(door, Err(refusal.clone()))),
-                Step::Seat(door, ..) => {
-                    door.connection().map(|connection| self.unseat(connection));
-                    told.push(Step::Answer(door, Err(refusal.clone())));
+        let mut again = Vec::new();
+        for Held { steps, again: command } in std::mem::take(&mut self.held) {
+            // Only the first has a door; the others bring the news to third parties, and there is none.
+            let door = match steps.into_iter().next() {
+                Some(Step::Answer(door, _)) => door,
+                Some(Step::Seat { door, fresh, .. }) => {
+                    if let Some(connection) = door.connection().filter(|_| fresh) {
+                        self.unseat(connection);
+                    }
+                    door
                 }
-                Step::Welcome(..) | Step::Farewell(..) | Step::Dissolved => {}
+                // To stand up needs no disk.
+                Some(step @ Step::Unseat(..)) => {
+                    told.push(step);
+                    continue;
+                }
+                _ => continue,
+            };
+            match command {
+                Some((ask, user, origin)) => again.push(Command { group: self.id.clone(), ask, user, door, origin }),
+                None => told.push(Step::Answer(door, Err(refusal.clone()))),
             }
         }
+        again.into_iter().rev().for_each(|command| self.mailbox.push_front(command));
         told
     }
 
@@ -250,144 +277,44 @@ impl Actor {
         settled && self.present.is_empty() && (quiet || self.state.is_none())
     }
 
-    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> SmallVec<[Step; 2]> {
+    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> Held {
         let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
+        let again = if self.open.is_empty() { None } else { ask.again() };
         let planned = match ask {
             Ask::Create(new) => self.create(new, at),
-            ask => self.ask(ask, caller, &user, origin, at),
+            ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
         };
         match planned {
-            Err(refusal) => smallvec::smallvec![Step::Answer(door, Err(refusal))],
+            Err(refusal) => {
+                let steps = smallvec::smallvec![Step::Answer(door, Err(refusal))];
+                Held { steps, again: again.map(|ask| (ask, user, origin)) }
+            }
             Ok(plan) => {
-                self.apply(plan.effect, plan.operation, at, keep);
+                let wrote = self.apply(plan.effect, plan.operation, at, keep);
                 // Seats count from here on: the next command of this batch may come from the same connection.
-                match (&plan.told, door.connection()) {
-                    (Told::Join { .. } | Told::Attach, Some(connection)) => drop(self.seat(connection, &user)),
-                    (Told::Rise(_), Some(connection)) => drop(self.unseat(connection)),
-                    _ => {}
-                }
-                self.steps(plan.told, door, user)
-            }
-        }
-    }
-
-    fn ask(&self, ask: Ask, caller: Caller<'_>, user: &User, origin: Origin, at: Moment<'_>) -> Result<Plan, Refusal> {
-        let no_group = || Refusal::new(Code::NoSuchGroup, "there is no such group");
-        let group = match (&self.state, &ask) {
-            (Some(group), _) => group,
-            (None, Ask::Attach) => return Ok(Plan::of(Told::Nothing)),
-            (None, _) => return Err(no_group()),
-        };
-        let seconds = at.unix / 1000;
-        match ask {
-            Ask::Write(write, operation) => self.write(group, write, operation, caller, user, origin, at),
-            Ask::Read(keys) => {
-                group.check_access(caller)?;
-                if origin == Origin::Socket {
-                    admit(user, Call::Read, at)?;
-                }
-                Ok(Plan::of(Told::Data(Data::Counters(self.id.clone(), snapshot(group, &keys, at.generation)))))
-            }
-            Ask::Inspect => {
-                let online = self.online.keys().cloned().collect();
-                Ok(Plan::of(Told::Data(Data::Inspected(Box::new(Inspected { group: (**group).clone(), online })))))
-            }
-            Ask::Online => {
-                group.check_access(caller)?;
-                Ok(Plan::of(Told::Data(Data::Online(self.id.clone(), self.online.len()))))
-            }
-            Ask::Join => {
-                let effect = group.plan_join(caller, seconds, at.limits.members_max)?;
-                let already = group.is_member(caller);
-                Ok(Plan { effect, operation: None, told: Told::Join { already, generation: at.generation } })
-            }
-            Ask::Attach => Ok(Plan::of(if group.is_member(caller) { Told::Attach } else { Told::Nothing })),
-            Ask::Quit => {
-                let effect = group.plan_quit(caller)?;
-                let told =
-                    if effect.is_some() { Told::Left(Data::Group(self.id.clone())) } else { Told::Rise(Data::Group(self.id.clone())) };
-                Ok(Plan { effect, operation: None, told })
-            }
-            Ask::Add(users) => {
-                let (effect, listed) = group.plan_add(caller, &users, seconds, at.limits.members_max)?;
-                let success = listed.success.clone();
-                Ok(Plan { effect, operation: None, told: Told::Added(success, Data::Listed(self.id.clone(), listed)) })
-            }
-            Ask::Remove(users) => {
-                let (effect, listed) = group.plan_remove(caller, &users)?;
-                let gone = match &effect {
-                    Some(Effect::Left { users }) => users.clone(),
-                    _ => Vec::new(),
+                let fresh = match (&plan.told, door.connection()) {
+                    (Told::Join { .. } | Told::Attach, Some(connection)) => self.seat(connection, &user),
+                    (Told::Rise(_), Some(connection)) => self.unseat(connection),
+                    _ => false,
                 };
-                Ok(Plan { effect, operation: None, told: Told::Removed(gone, Data::Listed(self.id.clone(), listed)) })
+                let steps = self.steps(plan.told, door, &user, fresh);
+                Held { steps, again: again.filter(|_| !wrote).map(|ask| (ask, user, origin.again())) }
             }
-            Ask::Dissolve => {
-                let effect = group.plan_dissolve(caller)?;
-                Ok(Plan { effect: Some(effect), operation: None, told: Told::Dissolved(Data::Group(self.id.clone())) })
-            }
-            Ask::Create(_) => Err(no_group()),
         }
     }
 
-    /// Membership, then the repeat, then the throttle, then the rules.
-    #[allow(clippy::too_many_arguments)]
-    fn write(
-        &self,
-        group: &Group,
-        write: Write,
-        operation: Option<OpId>,
-        caller: Caller<'_>,
-        user: &User,
-        origin: Origin,
+    /// Applies a plan and keeps its record. False: there is nothing to keep.
+    fn apply(
+        &mut self,
+        effect: Option<Effect>,
+        operation: Option<(u128, Operation)>,
         at: Moment<'_>,
-    ) -> Result<Plan, Refusal> {
-        group.check_access(caller)?;
-        let named = operation.map(|id| (at.prints.print(&user.id, &id), id));
-        if let Some((print, _)) = &named {
-            match self.replays.find(*print, write.print()) {
-                Seen::New => {}
-                Seen::Same(answer) => return Ok(Plan::of(Told::Data(self.told(&write, answer, true, origin)))),
-                Seen::Different => {
-                    return Err(Refusal::new(
-                        Code::InvalidParameter,
-                        "this opID was used for another command or other values: use a new one",
-                    ));
-                }
-            }
-            if !at.replays_left {
-                return Err(
-                    Refusal::new(Code::Overloaded, "this server remembers as many operations as it can: try again later").after(1000)
-                );
-            }
-        }
-        if origin == Origin::Socket {
-            admit(user, Call::Write, at)?;
-        }
-        let (effect, answer) = group.plan_write(&write, at.limits.keys_max)?;
-        let told = Told::Data(self.told(&write, &answer, false, origin));
-        let operation = named.map(|(print, id)| (print, Operation { user: user.id.clone(), id, print: write.print(), answer }));
-        Ok(Plan { effect, operation, told })
-    }
-
-    fn create(&self, new: NewGroup, at: Moment<'_>) -> Result<Plan, Refusal> {
-        if let Some(group) = &self.state {
-            return Err(match new.owner.is_some() && group.profile.owner == new.owner {
-                true => Refusal::new(Code::GroupIdTakenByOwn, "a group of yours has this groupID already"),
-                false => Refusal::new(Code::GroupIdTaken, "another group has this groupID: choose another"),
-            });
-        }
-        let NewGroup { kind, name, join_option, owner, members, details } = new;
-        let created_at = at.unix / 1000;
-        let profile = Profile { kind, name, owner, join_option, created_at, born: at.random, details };
-        let effect = Group::plan_create(profile, members, created_at);
-        Ok(Plan { effect: Some(effect), operation: None, told: Told::Created })
-    }
-
-    fn apply(&mut self, effect: Option<Effect>, operation: Option<(u128, Operation)>, at: Moment<'_>, keep: &mut impl FnMut(&Record)) {
+        keep: &mut impl FnMut(&Record),
+    ) -> bool {
         if effect.is_none() && operation.is_none() {
-            return;
+            return false;
         }
         let (print, operation) = operation.unzip();
         if let (Some(print), Some(operation)) = (print, &operation) {
@@ -397,15 +324,16 @@ impl Actor {
         keep(&record);
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });
+        true
     }
 
     /// What is to be done once the plan is applied, and committed where it has to be.
-    fn steps(&self, told: Told, door: Door, user: Arc<User>) -> SmallVec<[Step; 2]> {
+    fn steps(&self, told: Told, door: Door, user: &User, fresh: bool) -> SmallVec<[Step; 2]> {
         let version = self.state.as_ref().map_or(0, |group| group.version);
         match told {
-            Told::Nothing => SmallVec::new(),
+            Told::Nothing => smallvec::smallvec![Step::Answer(door, Ok(Data::Empty))],
             Told::Data(data) => smallvec::smallvec![Step::Answer(door, Ok(data))],
-            Told::Attach => smallvec::smallvec![Step::Seat(door, user, None, version)],
+            Told::Attach => smallvec::smallvec![Step::Seat { door, data: None, seen: version, fresh }],
             Told::Rise(data) => smallvec::smallvec![Step::Unseat(door, data)],
             Told::Left(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), Step::Farewell(user.id.clone(), false)],
             Told::Dissolved(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), Step::Dissolved],
@@ -432,7 +360,7 @@ impl Actor {
             Told::Join { already, generation } => {
                 let Some(group) = &self.state else { return SmallVec::new() };
                 let data = Data::Joined { already, group: self.view(group), snapshot: snapshot(group, &[], generation) };
-                let seat = Step::Seat(door, user.clone(), Some(data), version);
+                let seat = Step::Seat { door, data: Some(data), seen: version, fresh };
                 match group.profile.kind {
                     GroupType::AvChatRoom => smallvec::smallvec![seat],
                     _ => smallvec::smallvec![seat, Step::Welcome(user.id.clone(), version, false)],
@@ -440,97 +368,7 @@ impl Actor {
             }
         }
     }
-
-    fn view(&self, group: &Group) -> GroupView {
-        let member_count = match group.profile.kind {
-            GroupType::AvChatRoom => self.online.len(),
-            _ => group.members.len(),
-        };
-        GroupView { id: self.id.clone(), profile: group.profile.clone(), member_count }
-    }
-
-    /// The answer to a write, made of the command and what is kept of its result.
-    fn told(&self, write: &Write, answer: &Answer, replayed: bool, origin: Origin) -> Data {
-        let (group, version) = (self.id.clone(), answer.version);
-        match write {
-            _ if origin == Origin::Backend => {
-                let before = if replayed { Items::new() } else { self.before(write) };
-                Data::Written { before, after: after(write, answer), version, replayed }
-            }
-            Write::Change(mode, items) if *mode != Mode::Set && items.len() == 1 => {
-                let (key, value) = (items[0].0.clone(), answer.values.first().copied().unwrap_or(0));
-                Data::Changed { group, key, value, version, replayed }
-            }
-            Write::Change(..) | Write::Delete(_) => Data::Set { group, counters: after(write, answer), version, replayed },
-        }
-    }
-
-    /// What the keys of a write hold now.
-    fn before(&self, write: &Write) -> Items {
-        let Some(group) = &self.state else { return Items::new() };
-        match write {
-            Write::Change(_, items) => group.counters.pick(&items.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>()),
-            Write::Delete(keys) => group.counters.pick(keys.as_deref().unwrap_or_default()),
-        }
-    }
 }
 
-/// The keys of a write, each once, with their new values, made of the command and what is kept of its result.
-fn after(write: &Write, answer: &Answer) -> Items {
-    let mut counters = Items::new();
-    let Write::Change(mode, items) = write else { return counters };
-    for (key, value) in items {
-        match (counters.iter_mut().find(|(k, _)| k == key), mode) {
-            // What was set is what the command says; a repeat may name the keys in another order.
-            (Some(counter), Mode::Set) => counter.1 = *value,
-            (None, Mode::Set) => counters.push((key.clone(), *value)),
-            (Some(_), _) => {}
-            (None, _) => {
-                let value = answer.values.get(counters.len()).copied().unwrap_or(0);
-                counters.push((key.clone(), value));
-            }
-        }
-    }
-    counters
-}
-
-struct Plan {
-    effect: Option<Effect>,
-    operation: Option<(u128, Operation)>,
-    told: Told,
-}
-
-impl Plan {
-    fn of(told: Told) -> Self {
-        Self { effect: None, operation: None, told }
-    }
-}
-
-enum Told {
-    Nothing,
-    Data(Data),
-    Created,
-    Join { already: bool, generation: u64 },
-    Attach,
-    Rise(Data),
-    Left(Data),
-    Added(Vec<UserId>, Data),
-    Removed(Vec<UserId>, Data),
-    Dissolved(Data),
-}
-
-fn admit(user: &User, call: Call, at: Moment<'_>) -> Result<(), Refusal> {
-    let (window, what) = match call {
-        Call::Write => (at.limits.writes, "set, increase and decrease"),
-        Call::Read => (at.limits.reads, "get"),
-    };
-    user.admit(call, window, at.millis).map_err(|wait| {
-        let message = format!("more than {} calls of {what} in {} ms: wait for retryAfter milliseconds", window.calls_max, window.millis);
-        Refusal::new(Code::TooFrequent, message).after(wait)
-    })
-}
-
-fn snapshot(group: &Group, keys: &[CounterKey], generation: u64) -> Snapshot {
-    let epoch = format!("{:x}-{generation}", group.profile.born);
-    Snapshot { counters: group.counters.pick(keys), version: group.version, epoch }
-}
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,13 @@ pub struct Inbox {
 impl Inbox {
     /// Puts a letter in.
     pub fn put(&self, letter: Letter) {
-        self.mail().letters.push(letter);
+        let mut mail = self.mail();
+        if let Letter::Dissolved(group, _) = &letter {
+            // News are handed on after the letters: by then another group may have this id.
+            mail.news.remove(group);
+        }
+        mail.letters.push(letter);
+        drop(mail);
         self.bell.notify_one();
     }
 
@@ -117,5 +123,25 @@ impl Inbox {
 
     fn mail(&self) -> MutexGuard<'_, Mail> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_group_counted_ends_with_it() {
+        let (inbox, group) = (Inbox::default(), GroupId::parse("room").unwrap());
+        let update = |version| Update { key: CounterKey::parse("like").unwrap(), version, frame: Bytes::new(), deleted: false };
+        inbox.publish(&group, &[update(7)]);
+        inbox.put(Letter::Dissolved(group.clone(), Bytes::new()));
+        let mut mail = Mail::default();
+        inbox.take(&mut mail);
+        assert!(mail.news.is_empty(), "it would be told to the members of the next group of this id, above their versions");
+        inbox.put(Letter::Dissolved(group.clone(), Bytes::new()));
+        inbox.publish(&group, &[update(1)]);
+        inbox.take(&mut mail);
+        assert_eq!(mail.news[&group][0].version, 1);
     }
 }

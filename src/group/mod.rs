@@ -7,6 +7,7 @@ pub mod actor;
 pub mod inbox;
 pub mod node;
 pub mod outbox;
+mod plan;
 pub mod room;
 pub mod shard;
 mod steps;
@@ -50,6 +51,21 @@ pub enum Ask {
     Attach,
 }
 
+impl Ask {
+    /// The same, where it can be taken a second time because it may do without writing anything.
+    fn again(&self) -> Option<Self> {
+        Some(match self {
+            Ask::Read(keys) => Ask::Read(keys.clone()),
+            Ask::Join => Ask::Join,
+            Ask::Quit => Ask::Quit,
+            Ask::Online => Ask::Online,
+            Ask::Inspect => Ask::Inspect,
+            Ask::Attach => Ask::Attach,
+            Ask::Write(..) | Ask::Create(_) | Ask::Dissolve | Ask::Add(_) | Ask::Remove(_) => return None,
+        })
+    }
+}
+
 /// Where an answer goes.
 pub enum Door {
     /// To a request on a socket.
@@ -75,8 +91,17 @@ impl Door {
 pub enum Origin {
     /// A socket: the user's throttle counts it.
     Socket,
+    /// A socket, and the throttle has counted it.
+    Counted,
     /// A back end, in an app admin's name: not throttled here, and told what was there before.
     Backend,
+}
+
+impl Origin {
+    /// That of a command which is taken a second time.
+    fn again(self) -> Self {
+        if self == Origin::Socket { Origin::Counted } else { self }
+    }
 }
 
 /// One command on its way to its group.

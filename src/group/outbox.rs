@@ -1,7 +1,7 @@
 //! The way out of one shard: every byte that leaves a connection passes here, whole frames at a time.
 //!
 //! Dense tables by place. A push to a connection with nothing pending is one look at a flag and one `send`. A connection
-//! whose pipe is full keeps the rest of a frame and nothing else: what it missed is fetched from its rooms when it drains.
+//! whose pipe is full keeps the rest of one push and nothing else: what it missed is fetched from its rooms when it drains.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -201,24 +201,21 @@ impl Outboxes {
             outbox.pending.extend_from_slice(frame);
             return Pushed::Sent;
         }
-        match send(fd, frame, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
-            Ok(n) => {
-                self.bytes_sent += n as u64;
-                if n < frame.len() {
-                    if let Some(outbox) = &mut self.boxes[at] {
-                        outbox.pending.extend_from_slice(&frame[n..]);
-                    }
-                    self.block(slot, now);
-                }
-                Pushed::Sent
-            }
-            Err(Errno::EAGAIN) => {
-                self.block(slot, now);
-                Pushed::Behind
-            }
+        let n = match send(fd, frame, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
+            Ok(n) => n,
+            // Kept like the rest of a frame: only a write that is refused tells the runtime to wait for room.
+            Err(Errno::EAGAIN) => 0,
             // The connection's own task reads the error from the same socket and leaves.
-            Err(_) => Pushed::Sent,
+            Err(_) => return Pushed::Sent,
+        };
+        self.bytes_sent += n as u64;
+        if n < frame.len() {
+            if let Some(outbox) = &mut self.boxes[at] {
+                outbox.pending.extend_from_slice(&frame[n..]);
+            }
+            self.block(slot, now);
         }
+        Pushed::Sent
     }
 
     /// Sends what was said in this turn.
@@ -291,3 +288,6 @@ impl Outboxes {
 fn is_full(e: &io::Error) -> bool {
     e.kind() == io::ErrorKind::WouldBlock
 }
+
+#[cfg(test)]
+pub(super) mod tests;

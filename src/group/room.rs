@@ -81,8 +81,9 @@ impl Room {
     /// Seats a connection that knows everything up to a version; its index comes back.
     pub fn sit(&mut self, slot: u32, fd: RawFd, seen: u64) -> usize {
         self.seats.push(Seat { slot, fd, seen });
-        if seen < self.version {
-            self.left = self.seats.len();
+        if self.left > 0 {
+            // The cursor meets the new seat before those it has still to come back to: one look more, or the last would miss his.
+            self.left += 1;
         }
         self.seats.len() - 1
     }
@@ -162,7 +163,7 @@ impl Room {
             self.left -= 1;
             self.round -= 1;
         }
-        if self.left == 0 && self.updates.len() > self.updates.iter().filter(|u| !u.deleted).count() {
+        if (self.left == 0 || self.round == 0) && self.updates.iter().any(|update| update.deleted) {
             self.bury();
         }
         sent
@@ -182,12 +183,12 @@ impl Room {
         0
     }
 
-    /// Members who hold up the notice of too many deletions.
-    pub fn too_far_behind(&self) -> Vec<u32> {
-        if self.updates.len() <= TOMBS_MAX {
-            return Vec::new();
-        }
-        self.seats.iter().filter(|seat| seat.seen < self.version).map(|seat| seat.slot).collect()
+    /// Members who hold up the notice of too many deletions, because their pipes are full.
+    pub fn too_far_behind(&self, outboxes: &Outboxes) -> Vec<u32> {
+        let tombs = || self.updates.iter().filter(|update| update.deleted).map(|update| update.version);
+        let Some(oldest) = tombs().min().filter(|_| tombs().count() > TOMBS_MAX) else { return Vec::new() };
+        let behind = self.seats.iter().filter(|seat| seat.seen < oldest && outboxes.blocked_since(seat.slot).is_some());
+        behind.map(|seat| seat.slot).collect()
     }
 
     fn frames_since(&mut self, seen: u64) -> Bytes {
@@ -217,3 +218,6 @@ impl Room {
         self.updates.retain(|update| !update.deleted || update.version > seen_by_all);
     }
 }
+
+#[cfg(test)]
+mod tests;

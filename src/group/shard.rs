@@ -314,11 +314,10 @@ impl Shard {
         let mut guest = room.borrow_mut();
         let conflated = conflated * guest.len() as u64 + guest.publish(updates, self.now());
         self.metrics().pushes_conflated.add(conflated);
-        for slot in guest.too_far_behind() {
-            if let Some(bell) = self.outboxes.borrow().bell_of(slot) {
-                bell.closing.borrow_mut().get_or_insert(Close::STALLED);
-                bell.ring();
-            }
+        let outboxes = self.outboxes.borrow();
+        for bell in guest.too_far_behind(&outboxes).into_iter().filter_map(|slot| outboxes.bell_of(slot)) {
+            bell.closing.borrow_mut().get_or_insert(Close::STALLED);
+            bell.ring();
         }
         drop(guest);
         self.give_way(&room);

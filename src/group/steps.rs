@@ -27,7 +27,7 @@ impl Shard {
         for step in steps {
             match step {
                 Step::Answer(door, answer) => self.answer(door, answer, Seating::Same),
-                Step::Seat(door, _, data, seen) => {
+                Step::Seat { door, data, seen, .. } => {
                     let seating = Seating::Sit(actor.id.clone(), seen, kind_of(actor));
                     match (data, door.connection()) {
                         (Some(data), _) => self.answer(door, Ok(data), seating),

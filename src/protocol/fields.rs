@@ -80,7 +80,7 @@ pub fn bad_name(code: Code) -> impl Fn(BadName) -> Refusal {
 }
 
 /// The value of an optional field; null counts as absent.
-pub fn optional<'a>(raw: Option<&'a RawValue>) -> Option<&'a RawValue> {
+pub fn optional(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")
 }
 

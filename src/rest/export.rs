@@ -125,16 +125,16 @@ fn put_histogram(
 fn put_store(encoder: &mut DescriptorEncoder, node: &Node) -> Result<(), Error> {
     let stats = node.store.stats();
     for (name, help, value) in [
-        ("tallycast_store_journal_bytes", "Bytes of the journal on disk", stats.journal_bytes),
-        ("tallycast_store_table_bytes", "Bytes of the table on disk", stats.table_bytes),
-        ("tallycast_store_segments", "Journal segments on disk", stats.segments),
-        ("tallycast_store_unmerged_bytes", "Bytes of the journal that are not in the table yet", stats.unmerged_bytes),
+        ("tallycast_store_journal_bytes", "Bytes of the journal on disk", stats.journal.bytes),
+        ("tallycast_store_table_bytes", "Bytes of the table on disk", stats.table.bytes),
+        ("tallycast_store_segments", "Journal segments on disk", stats.journal.segments),
+        ("tallycast_store_unmerged_bytes", "Bytes of the journal that are not in the table yet", stats.journal.unmerged_bytes),
     ] {
         put_gauge(encoder, name, help, value as i64)?;
     }
-    put_counter(encoder, "tallycast_store_records", "Records committed", stats.records)?;
-    put_counter(encoder, "tallycast_store_blocks", "Blocks written to the journal", stats.blocks)?;
-    put_counter(encoder, "tallycast_store_merges", "Merges of the journal into the table", stats.merges)?;
+    put_counter(encoder, "tallycast_store_records", "Records committed", stats.journal.records)?;
+    put_counter(encoder, "tallycast_store_blocks", "Blocks written to the journal", stats.journal.blocks)?;
+    put_counter(encoder, "tallycast_store_merges", "Merges of the journal into the table", stats.table.merges)?;
     let name = "tallycast_store_sync_seconds";
-    put_histogram(encoder, name, "Syncs of the journal", &SYNC_BOUNDS_MICROS, &stats.sync_buckets, stats.sync_micros)
+    put_histogram(encoder, name, "Syncs of the journal", &SYNC_BOUNDS_MICROS, &stats.syncs.buckets, stats.syncs.micros)
 }

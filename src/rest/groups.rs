@@ -189,10 +189,10 @@ pub(super) async fn online(call: &Call<'_>) -> Result<Answer, Refusal> {
 /// Where pages of the list of all groups go on, and how many groups were there at its first page: the vendor's `Next` is a
 /// number, ours is how many groups were told.
 #[derive(Default)]
-pub struct Cursors(Mutex<HashMap<Told, (GroupId, u64)>>);
+pub struct Cursors(Mutex<HashMap<Page, (GroupId, u64)>>);
 
-/// Of which type groups were listed, and how many of them were told.
-type Told = (Option<GroupType>, usize);
+/// The type asked for, and how many groups were told before.
+type Page = (Option<GroupType>, usize);
 
 /// Pages that are remembered; a page that was forgotten is found again by counting.
 const CURSORS_MAX: usize = 256;

@@ -10,7 +10,7 @@ mod options;
 use std::sync::Arc;
 
 pub use batch::Batch;
-pub use embedded::stats::{SYNC_BOUNDS_MICROS, Stats};
+pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
 pub use options::{Clock, Durability, Limits, Options};
 
 use crate::domain::UnixMillis;

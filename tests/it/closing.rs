@@ -127,3 +127,29 @@ async fn what_was_said_before_a_fault_is_done() {
     let mut ann = server.user("ann").await;
     assert_eq!(ann.counters("room").await, json!({"like": 5}), "what was said before the fault was heard");
 }
+
+#[tokio::test]
+async fn no_thread_ends_before_those_that_wait_for_it() {
+    for round in 0..5 {
+        let mut server = Setup::new().unthrottled().set("shards", 4).start().await;
+        let mut ann = server.user("ann").await;
+        let mut rooms = Vec::new();
+        for _ in 0..8 {
+            rooms.push(ann.create("ChatRoom").await);
+        }
+        ann.leave().await;
+        let mut raw = RawClient::user(server.addr(), "ann").await;
+        let mut bytes = Vec::new();
+        for n in 0..4_000 {
+            let mut request = increase(&rooms[n % 8], "like", 1);
+            request["id"] = json!(n);
+            bytes.extend(crate::raw::frame(true, crate::raw::TEXT, request.to_string().as_bytes()));
+        }
+        raw.send(&bytes).await;
+        let begun = Instant::now();
+        server.signal("TERM");
+        raw.expect_close(1012).await;
+        assert_eq!(server.exit().await.code(), Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(5), "round {round} took {:?}", begun.elapsed());
+    }
+}

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::commands::{increase, set};
-use crate::raw::RawClient;
+use crate::raw::{PING, RawClient, TEXT};
 use crate::server::{PATIENCE, Server, Setup};
 
 /// Reads pushes until the newest value heard of each key is the one expected.
@@ -178,4 +178,55 @@ async fn a_reader_without_progress_is_closed_and_the_others_stay() {
     };
     timeout(PATIENCE, end).await.expect("the stream ends");
     assert_eq!(ben.online(&room).await, 2);
+}
+
+#[tokio::test]
+async fn a_slow_reader_in_a_busy_room_is_heard() {
+    let server = Setup::new().unthrottled().limit("ping_every", "1s").limit("pong_deadline", "2s").start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    let mut slow = RawClient::narrow(server.addr()).await;
+    slow.upgrade(server.addr()).await;
+    slow.login("carl").await;
+    let join = json!({"id": 1, "cmd": "joinGroup", "groupID": room}).to_string();
+    assert_eq!(slow.ask(&join).await["code"], 0);
+    let writer = async {
+        for round in 0.. {
+            ann.ask(set(&room, long_keys(round))).await.ok();
+            ann.pushed();
+        }
+    };
+    // He reads a few frames at a time, far fewer than there are, and asks again whenever he was answered.
+    let reader = async {
+        let begun = Instant::now();
+        let mut answered = 0;
+        slow.text(r#"{"id":7,"cmd":"ping"}"#).await;
+        while begun.elapsed() < Duration::from_secs(4) {
+            for _ in 0..3 {
+                match slow.next_frame().await {
+                    Some((TEXT, payload)) if payload.starts_with(b"{\"id\":7") => {
+                        answered += 1;
+                        slow.text(r#"{"id":7,"cmd":"ping"}"#).await;
+                    }
+                    Some((TEXT | PING, _)) => {}
+                    other => panic!("after {answered} answers: {other:?}"),
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(answered >= 3, "{answered} answers");
+    };
+    tokio::select! { () = writer => {}, () = reader => {} }
+}
+
+#[tokio::test]
+async fn many_counters_close_nobody() {
+    let server = Setup::new().unthrottled().limit("counters_per_group_max", 0).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    for n in 0..300 {
+        // One push for each: nobody is behind.
+        ann.increase(&room, &format!("k{n}"), 1).await.ok();
+        ann.await_value(&room, &format!("k{n}"), 1).await;
+    }
 }

@@ -151,3 +151,16 @@ async fn a_sig_is_never_logged() {
     let log = server.log();
     assert!(!log.contains(&good[..24]) && !log.contains(&bad[..24]) && !log.contains(SECRET), "{log}");
 }
+
+/// What arrives while the login is looked at must be seen without any further byte: no later frame may have to wake it.
+#[tokio::test]
+async fn a_request_right_behind_the_login_is_answered() {
+    let server = Server::start().await;
+    for at in 0..100 {
+        let (user, mut client) = (format!("user-{at}"), server.connect().await);
+        let login = client.send(json!({"cmd": "login", "userID": user, "userSig": sign(&user)})).await;
+        let ping = client.send(json!({"cmd": "ping"})).await;
+        client.answer(login).await.ok();
+        client.answer(ping).await.ok();
+    }
+}

@@ -138,3 +138,20 @@ async fn a_join_amid_a_storm_gets_a_snapshot_and_then_only_what_is_newer() {
         member.await_value(&room, "like", sent).await;
     }
 }
+
+#[tokio::test]
+async fn somebody_who_joins_between_two_pushes_takes_nobodys_turn() {
+    let server = Setup::new().unthrottled().set("push.min_interval", "300ms").set("shards", 1).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    let mut ben = server.user("ben").await;
+    ben.join(&room).await.ok();
+    let mut carl = server.user("carl").await;
+    ann.increase(&room, "like", 1).await.ok();
+    ann.await_value(&room, "like", 1).await;
+    ben.await_value(&room, "like", 1).await;
+    ann.increase(&room, "like", 1).await.ok();
+    carl.join(&room).await.ok();
+    ann.await_value(&room, "like", 2).await;
+    ben.await_value(&room, "like", 2).await;
+}

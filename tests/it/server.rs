@@ -31,7 +31,11 @@ pub struct Setup {
 
 impl Setup {
     pub fn new() -> Self {
-        let bare = Self { settings: toml::Table::new(), env: Vec::new() };
+        let mut bare = Self { settings: toml::Table::new(), env: Vec::new() };
+        // How many threads serve must make no difference to anybody: `TALLYCAST_TEST_SHARDS` says how many in this run.
+        if let Some(shards) = std::env::var("TALLYCAST_TEST_SHARDS").ok().and_then(|shards| shards.parse::<i64>().ok()) {
+            bare = bare.set("shards", shards);
+        }
         bare.set("listen", "127.0.0.1:0")
             .set("app.sdk_app_id", SDK_APP_ID as i64)
             .set("app.secret_keys", vec![SECRET])

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::json;
+use tokio::time::{Duration, sleep};
 
 use crate::raw::{BINARY, CLOSE, CONTINUATION, PING, PONG, RawClient, TEXT, frame, header};
 use crate::server::{Server, Setup};
@@ -232,4 +233,37 @@ async fn a_client_that_vanishes_or_breaks_off_harms_nobody() {
     drop(parts);
     let mut ann = server.user("ann").await;
     ann.ask(json!({"cmd": "ping"})).await.ok();
+}
+
+#[tokio::test]
+async fn what_is_said_while_a_slow_request_is_under_way_is_heard() {
+    // The moment at which the next frame comes is the point: there is no event to wait for.
+    let server = Setup::new().unthrottled().start().await;
+    let mut ann = server.user("ann").await;
+    for n in 0..60u64 {
+        let created = ann.send(json!({"cmd": "createGroup", "type": "ChatRoom", "name": "a"})).await;
+        sleep(Duration::from_micros(n * 20)).await;
+        let pinged = ann.send(json!({"cmd": "ping"})).await;
+        for id in [created, pinged] {
+            ann.answer(id).await.ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_long_answers_at_once_stop_nothing() {
+    let server = Setup::new().unthrottled().start().await;
+    let mut raw = RawClient::user(server.addr(), "ann").await;
+    for round in 0..20 {
+        let mut bytes = Vec::new();
+        for n in 0..30u64 {
+            let id = format!("{n:0>6000}");
+            bytes.extend(frame(true, TEXT, json!({"id": id, "cmd": "ping"}).to_string().as_bytes()));
+        }
+        raw.send(&bytes).await;
+        for n in 0..30u64 {
+            let id = raw.next_answer().await["id"].as_str().and_then(|id| id.parse::<u64>().ok());
+            assert_eq!(id, Some(n), "round {round}");
+        }
+    }
 }

@@ -3,8 +3,12 @@
 //! All of it is under the checksum, and so is the number of its segment: what an earlier life of the file left behind can
 //! never be taken for a block of this one. Names hold no control characters, so no payload can look like a header.
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
 use crate::domain::UnixMillis;
-use crate::domain::record::Entry;
+use crate::domain::name::{GroupId, UserId};
+use crate::domain::record::Effect;
 use crate::store::Lsn;
 
 /// Bytes of a header.
@@ -79,8 +83,29 @@ pub(super) fn has_begun(bytes: &[u8], lsn: Lsn) -> bool {
     bytes.get(..HEADER_BYTES).is_some_and(|head| number(head, 16, 8) == lsn)
 }
 
-/// The entries of a payload; an error says what is wrong, and then there are no more.
-pub(super) fn entries(payload: &[u8]) -> impl Iterator<Item = Result<Entry, String>> {
+/// The part of an entry that changes the table. To leave the operation unread halves the work of merging.
+#[derive(Debug, Deserialize)]
+pub(super) enum Change {
+    // The variants and fields stand as in `Entry` and `Record`, of which these are the beginnings.
+    /// Of a group.
+    Command(GroupChange),
+    /// A user was seen for the first time.
+    Account(UserId),
+}
+
+/// What changes a group.
+#[derive(Debug, Deserialize)]
+pub(super) struct GroupChange {
+    /// Whose.
+    pub(super) group: GroupId,
+    _at: UnixMillis,
+    /// What it changed.
+    pub(super) effect: Option<Effect>,
+}
+
+/// The entries of a payload, each as an `Entry` or the beginning of one; an error says what is wrong, and then there are no
+/// more.
+pub(super) fn entries<T: DeserializeOwned>(payload: &[u8]) -> impl Iterator<Item = Result<T, String>> {
     let mut rest = payload;
     std::iter::from_fn(move || {
         if rest.is_empty() {

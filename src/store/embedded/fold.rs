@@ -7,12 +7,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use redb::{ReadableTable, Table as Rows, WriteTransaction};
 
+use super::block::GroupChange;
 use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
 use super::table::TableError;
 use crate::domain::group::{self, Group};
 use crate::domain::member::Member;
 use crate::domain::name::{GroupId, UserId};
-use crate::domain::record::{Effect, Record};
+use crate::domain::record::Effect;
 use crate::store::Relation;
 
 /// A group on its way from one state of the table to the next.
@@ -62,7 +63,7 @@ pub(super) struct Fold {
 
 impl Fold {
     /// Applies a record. Records come in the journal's order.
-    pub(super) fn apply(&mut self, rows: &impl ReadableTable<&'static str, &'static [u8]>, record: &Record) -> Result<(), TableError> {
+    pub(super) fn apply(&mut self, rows: &impl ReadableTable<&'static str, &'static [u8]>, record: &GroupChange) -> Result<(), TableError> {
         let Some(effect) = &record.effect else { return Ok(()) };
         let row = match self.groups.entry(record.group.clone()) {
             Entry::Occupied(row) => row.into_mut(),

@@ -4,14 +4,13 @@
 
 use std::io;
 
-use super::block::{self, Block};
+use super::block::{self, Block, Change};
 use super::disk::read_range;
 use super::fold::Fold;
 use super::journal::Position;
 use super::rows::{GROUPS, Meta};
 use super::segment::{Segments, name_of};
 use super::table::{self, Table, TableError};
-use crate::domain::record::Entry;
 
 /// Merges from `meta.merged` towards `to`, but not much more than `bytes_max`; the table's new state is `meta` with the new
 /// position, which comes back with the bytes that were merged.
@@ -29,8 +28,8 @@ pub(super) fn merge_some(
         walk(segments, meta.merged, to, bytes_max, |block| {
             for entry in block::entries(block.payload) {
                 match entry.map_err(TableError::Damaged)? {
-                    Entry::Command(record) => fold.apply(&rows, &record)?,
-                    Entry::Account(user) => fold.add_account(user),
+                    Change::Command(record) => fold.apply(&rows, &record)?,
+                    Change::Account(user) => fold.add_account(user),
                 }
             }
             Ok(())

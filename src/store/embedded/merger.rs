@@ -11,10 +11,16 @@ use super::journal::Position;
 use super::merge::merge_some;
 use super::rows::Meta;
 use super::table::TableError;
-use crate::store::CommitError;
+use crate::store::{CommitError, Limits};
 
 /// After a full disk, the next attempt comes after so long at the latest.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How much becomes one transaction at most. Who is behind takes more at a time: a page of the table that many records
+/// touch is then written once. A quarter of what may be unmerged keeps the memory for it bounded.
+pub(super) fn merge_bytes_max(limits: &Limits) -> u64 {
+    limits.merge_after_bytes.max(limits.unmerged_bytes_max / 4).max(1)
+}
 
 /// The merger.
 pub(super) struct Merger {
@@ -55,7 +61,7 @@ impl Merger {
         let shared = self.shared.clone();
         while self.meta.merged.lsn < synced.lsn {
             let next = Meta { oldest: self.oldest_needed(), ..self.meta.clone() };
-            let bytes_max = shared.settings.limits.merge_after_bytes.max(1);
+            let bytes_max = merge_bytes_max(&shared.settings.limits);
             let (merged, bytes) = merge_some(&shared.reading.table, &shared.segments, &next, synced, bytes_max)?;
             shared.reading.overlay().prune(merged.lsn);
             self.took_effect(Meta { merged, ..next });

@@ -1,5 +1,9 @@
 //! The store on a folder of its own: a journal that commits, a table behind it that remembers.
 //!
+//! The folder: `LOCK` tells that a process has it; `journal-…` are the segments; `table.redb` is the table; a name that ends
+//! with `.new` was not finished. What grows with writes is the journal alone, and three things bound it: the replay window,
+//! `Limits::unmerged_bytes_max`, and at most two segments beyond those in use.
+//!
 //! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
@@ -182,15 +186,14 @@ impl Engine {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let segments = self.shared.segments.count();
-        Stats {
-            journal_bytes: segments * self.shared.segments.bytes(),
-            table_bytes: self.shared.reading.table.bytes(),
-            segments,
-            unmerged_bytes: self.shared.flow.unmerged_bytes(),
-            replays: self.shared.reading.replays().len(),
-            ..self.shared.counts.read()
-        }
+        let shared = &self.shared;
+        let mut stats = shared.counts.read();
+        stats.journal.segments = shared.segments.count();
+        stats.journal.bytes = stats.journal.segments * shared.segments.bytes();
+        stats.journal.unmerged_bytes = shared.flow.unmerged_bytes();
+        stats.table.bytes = shared.reading.table.bytes();
+        stats.replays = shared.reading.replays().len();
+        stats
     }
 
     pub(super) fn close(&self) -> Result<(), CommitError> {

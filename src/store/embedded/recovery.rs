@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile, read_range, write_zeros};
 use super::journal::Position;
 use super::merge::merge_some;
+use super::merger::merge_bytes_max;
 use super::replays::{Replays, horizon};
 use super::rows::{FORMAT, Meta};
 use super::scan::{self, Scan, ScanError};
@@ -57,7 +58,7 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let newest = scan.used.values().copied().max().unwrap_or(0);
     let segments = Arc::new(Segments::new(place.disk.clone(), bytes, scan.used, prepared, spare));
     while meta.merged.lsn < scan.end.lsn {
-        let merged = merge_some(&table, &segments, &meta, scan.end, options.limits.merge_after_bytes.max(1));
+        let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
         meta.merged = merged.map_err(|error| place.table_error(error))?.0;
     }
     meta = Meta { clean: false, boot: place.boot.clone(), interval: options.durability == Durability::Interval, ..meta };

@@ -113,7 +113,7 @@ impl Scan {
         while self.unsynced.pop_front_if(|(lsn, _)| *lsn <= header.synced).is_some() {}
         self.unsynced.push_back((header.lsn, (segment.number, start, block.bytes as u64)));
         if header.written >= horizon {
-            for entry in block::entries(block.payload) {
+            for entry in block::entries::<Entry>(block.payload) {
                 let Entry::Command(record) = entry.map_err(|words| damaged(segment, start, &words))? else { continue };
                 if let Some(operation) = record.operation.as_ref().filter(|_| record.at >= horizon) {
                     self.replays.keep(record.group, record.at, operation);

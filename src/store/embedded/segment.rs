@@ -103,12 +103,11 @@ impl Segments {
     /// Takes the segment after `closed`, whose newest block is of `newest`. Waits for it where it is still being made.
     pub(super) fn next(&self, closed: u64, newest: UnixMillis) -> Result<Arc<dyn DiskFile>, NoSegment> {
         let mut state = self.state();
-        if let Some((NoSegment::Full, at)) = &state.failed
-            && at.elapsed() < RETRY_AFTER
-        {
-            return Err(NoSegment::Full);
+        match &state.failed {
+            Some((NoSegment::Full, at)) if at.elapsed() >= RETRY_AFTER => state.failed = None,
+            Some((failure, _)) => return Err(failure.clone()),
+            None => {}
         }
-        state.failed = None;
         if state.prepared.is_none() && !state.making {
             state.wanted = Some(closed + 1);
             self.changed.notify_all();

@@ -3,36 +3,57 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The upper bounds of the buckets of `Stats::sync_buckets`, in microseconds; the last bucket has none.
+/// The upper bounds of `SyncStats::buckets`, in microseconds; the last bucket has none.
 pub const SYNC_BOUNDS_MICROS: [u64; 11] = [64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 32_768, 131_072, 1_048_576];
 
 /// Figures of one moment. All counts are since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Bytes of all journal segments on disk.
-    pub journal_bytes: u64,
-    /// Bytes of the table's file.
-    pub table_bytes: u64,
-    /// Journal segments on disk, the one prepared ahead and one kept for the next use among them.
+    /// What is written first.
+    pub journal: JournalStats,
+    /// How it became safe.
+    pub syncs: SyncStats,
+    /// Where it goes to.
+    pub table: TableStats,
+    /// Answered operations found at the start that nobody has asked for yet.
+    pub replays: u64,
+}
+
+/// Figures of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JournalStats {
+    /// Segments on disk, the one prepared ahead and one kept for the next use among them.
     pub segments: u64,
-    /// Bytes of the journal that are not in the table yet.
+    /// Their bytes on disk.
+    pub bytes: u64,
+    /// Bytes of blocks that are not in the table yet.
     pub unmerged_bytes: u64,
     /// Blocks written; each is one write.
     pub blocks: u64,
     /// Records committed.
     pub records: u64,
-    /// Syncs of the journal.
-    pub syncs: u64,
-    /// How long those took in all.
-    pub sync_micros: u64,
-    /// How many took at most `SYNC_BOUNDS_MICROS`, bucket by bucket (not summed up).
-    pub sync_buckets: [u64; SYNC_BOUNDS_MICROS.len() + 1],
-    /// Transactions of the table that merged something.
+}
+
+/// How long syncs of the journal took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SyncStats {
+    /// How many there were.
+    pub count: u64,
+    /// How long they took in all, in microseconds.
+    pub micros: u64,
+    /// How many took at most `SYNC_BOUNDS_MICROS` and more than the bound before, bucket by bucket; then those above all.
+    pub buckets: [u64; SYNC_BOUNDS_MICROS.len() + 1],
+}
+
+/// Figures of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TableStats {
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Transactions that merged something.
     pub merges: u64,
     /// Attempts to merge that found no space.
     pub merges_full: u64,
-    /// Answered operations found at the start that nobody has asked for yet.
-    pub replays: u64,
 }
 
 /// The counts behind `Stats`.
@@ -58,16 +79,12 @@ impl Counts {
     /// The counts as they are, all else 0.
     pub(super) fn read(&self) -> Stats {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let sync_buckets = std::array::from_fn(|at| of(&self.sync_buckets[at]));
+        let buckets = std::array::from_fn(|at| of(&self.sync_buckets[at]));
         Stats {
-            blocks: of(&self.blocks),
-            records: of(&self.records),
-            syncs: sync_buckets.iter().sum(),
-            sync_micros: of(&self.sync_micros),
-            sync_buckets,
-            merges: of(&self.merges),
-            merges_full: of(&self.merges_full),
-            ..Stats::default()
+            journal: JournalStats { blocks: of(&self.blocks), records: of(&self.records), ..JournalStats::default() },
+            syncs: SyncStats { count: buckets.iter().sum(), micros: of(&self.sync_micros), buckets },
+            table: TableStats { merges: of(&self.merges), merges_full: of(&self.merges_full), ..TableStats::default() },
+            replays: 0,
         }
     }
 }

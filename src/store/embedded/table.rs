@@ -169,7 +169,8 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        // A sync that failed for want of space is as final as any: it must not look like a write that found none.
+        self.0.sync().map_err(|error| io::Error::other(format!("the table cannot be synced: {error}")))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

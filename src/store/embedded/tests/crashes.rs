@@ -20,8 +20,8 @@ fn killed_after(rig: &Rig, commits: u64) -> Rig {
         engine.commit_wait(&[record("g", rig.now(), changed(version, &[("like", version as i64)]))]).unwrap();
     }
     // The empty block after a moment of quiet says that the last commit was synced.
-    let before = engine.stats().blocks;
-    until("the mark of quiet", || engine.stats().blocks > before.max(commits + 1));
+    let before = engine.stats().journal.blocks;
+    until("the mark of quiet", || engine.stats().journal.blocks > before.max(commits + 1));
     rig.killed()
 }
 
@@ -160,7 +160,7 @@ fn what_a_recycled_segment_held_before_is_never_replayed() {
     }
     let newest = rig.disk.list().unwrap().iter().filter_map(|name| crate::store::embedded::segment::segment_of(name)).max().unwrap();
     assert!(newest > 6, "segments were used again: the newest is {newest}");
-    assert!(engine.stats().segments <= 4, "{:?}", engine.stats());
+    assert!(engine.stats().journal.segments <= 4, "{:?}", engine.stats());
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn a_table_without_space_is_opened_again_and_merges_later() {
     until("the first merge", || engine.merged() >= 1);
     rig.disk.set_fate(|_, name| if name.starts_with("table") { Verdict::Fail(ErrorKind::StorageFull) } else { Verdict::Go });
     let last = fill(&engine, 0);
-    assert!(engine.stats().unmerged_bytes > 20_000, "commits go on until too much is unmerged: {:?}", engine.stats());
-    assert!(engine.stats().merges_full > 0);
+    assert!(engine.stats().journal.unmerged_bytes > 20_000, "commits go on until too much is unmerged: {:?}", engine.stats());
+    assert!(engine.stats().table.merges_full > 0);
     rig.disk.clear_fate();
     until("room", || like(&engine, last + 1).is_ok());
     until("the merge", || engine.version_wait(&id("g")) == last + 1);
@@ -170,7 +170,7 @@ fn commits_wait_for_the_merger_where_too_much_is_unmerged() {
     let engine = with_group(&rig);
     for version in 1..=1000 {
         like(&engine, version).unwrap();
-        assert!(engine.stats().unmerged_bytes < 10_000 + 4096);
+        assert!(engine.stats().journal.unmerged_bytes < 10_000 + 4096);
     }
     engine.close().unwrap();
     assert_eq!(rig.open().version_wait(&id("g")), 1000);
@@ -183,8 +183,14 @@ fn nothing_is_committed_behind_a_failed_sync() {
     let engine = with_group(&rig);
     let (tell, told) = channel();
     let (go, wait) = channel::<()>();
-    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(move |_| wait.recv().unwrap()));
-    for version in 2..=200 {
+    let (begin, begun) = channel();
+    let first = move |_| {
+        begin.send(()).unwrap();
+        wait.recv().unwrap();
+    };
+    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(first));
+    begun.recv().unwrap();
+    for version in 2..=600 {
         let tell = tell.clone();
         let records = [record("g", 1, changed(version, &[("like", 1)]))];
         engine.commit(batch(&records), Box::new(move |result| tell.send(result).unwrap()));
@@ -196,7 +202,7 @@ fn nothing_is_committed_behind_a_failed_sync() {
         if fails { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go }
     });
     go.send(()).unwrap();
-    for _ in 2..=200 {
+    for _ in 2..=600 {
         assert_eq!(told.recv().unwrap(), Err(CommitError::Broken));
     }
 }
@@ -233,9 +239,9 @@ fn after_the_end_every_call_is_refused_and_every_commit_before_it_is_answered() 
 fn an_empty_batch_is_answered_and_writes_nothing() {
     let rig = Rig::new(8192);
     let engine = with_group(&rig);
-    let blocks = engine.stats().records;
+    let blocks = engine.stats().journal.records;
     assert!(engine.commit_wait(&[]).is_ok());
-    assert_eq!(engine.stats().records, blocks);
+    assert_eq!(engine.stats().journal.records, blocks);
     assert!(Batch::default().is_empty());
 }
 
@@ -257,4 +263,36 @@ fn a_store_may_end_inside_a_callback() {
     go.send(()).unwrap();
     told.recv().unwrap().unwrap();
     until("the folder is free", || rig.try_open().is_ok());
+}
+
+#[test]
+fn in_interval_a_commit_is_synced_without_another_one() {
+    let mut rig = Rig::new(8192).interval();
+    rig.options.limits.sync_every = Duration::from_millis(1);
+    let engine = with_group(&rig);
+    until("the sync", || engine.stats().syncs.count > 0);
+    let rig = rig.after_power_loss(&mut fastrand::Rng::with_seed(5));
+    assert!(rig.open().load_wait(&id("g")).unwrap().group.is_some());
+}
+
+#[test]
+fn a_callback_that_panics_ends_the_store_with_words_and_leaves_nobody_waiting() {
+    let rig = Rig::new(8192);
+    let engine = with_group(&rig);
+    let (tell, told) = channel();
+    let (go, wait) = channel::<()>();
+    let (begin, begun) = channel();
+    let panics = move |_| {
+        begin.send(()).unwrap();
+        wait.recv().unwrap();
+        panic!("this panic is part of the test")
+    };
+    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(panics));
+    begun.recv().unwrap();
+    engine.commit(batch(&[record("g", 1, changed(3, &[("like", 3)]))]), Box::new(move |result| tell.send(result).unwrap()));
+    go.send(()).unwrap();
+    assert_eq!(told.recv().unwrap(), Err(CommitError::Broken));
+    until("the words", || !rig.fatal_words().is_empty());
+    assert!(rig.fatal_words()[0].contains("has panicked"), "{:?}", rig.fatal_words());
+    assert_eq!(like(&engine, 4), Err(CommitError::Broken));
 }

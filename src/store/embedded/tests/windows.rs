@@ -71,13 +71,13 @@ fn steady_writes_need_a_steady_number_of_segments() {
     for version in 1..=4_000 {
         rig.advance(1);
         engine.commit_wait(&[record("g", rig.now(), changed(version, &[("like", 1)]))]).unwrap();
-        most = most.max(engine.stats().segments);
+        most = most.max(engine.stats().journal.segments);
     }
     let newest = rig.disk.list().unwrap().iter().filter_map(|name| segment_of(name)).max().unwrap();
     assert!(newest > 60, "{newest}");
     // 100 ms are 100 blocks of at most 96 bytes, so 3 segments; 8,000 unmerged bytes and a block are 3 more.
     assert!(most <= 3 + 3 + 3 + 1, "{most} segments at once");
-    assert!(engine.stats().table_bytes < 4 << 20);
+    assert!(engine.stats().table.bytes < 4 << 20);
 }
 
 /// Wherever the process is killed while segments are let go, what was answered and its operations are there.
@@ -122,5 +122,5 @@ fn a_clock_that_is_set_back_keeps_no_segment_for_ever() {
         let lsn = engine.commit_wait(&[record("g", rig.now(), changed(version, &[("like", 1)]))]).unwrap();
         until("the merge", || engine.merged() >= lsn);
     }
-    assert!(engine.stats().segments <= 8, "{:?}", engine.stats());
+    assert!(engine.stats().journal.segments <= 8, "{:?}", engine.stats());
 }

@@ -1,0 +1,30 @@
+//! What a cursor leaves nobody without, over sockets that are real because a full pipe is part of it.
+
+use super::*;
+use crate::domain::name::CounterKey;
+use crate::group::outbox::tests::{full_pipe, open_pipe};
+
+fn deletion(version: u64) -> Update {
+    let key = CounterKey::parse(&format!("k{version}")).unwrap();
+    Update { key, version, frame: Bytes::from_static(b"gone"), deleted: true }
+}
+
+#[tokio::test]
+async fn only_who_cannot_be_told_of_deletions_is_too_far_behind() {
+    let (mut outboxes, now) = (Outboxes::default(), Instant::now());
+    let (stalled, stalled_fd, _first) = full_pipe(&mut outboxes).await;
+    let (reader, reader_fd, _second) = open_pipe(&mut outboxes).await;
+    let mut room = Room::new(GroupId::parse("room").unwrap(), Duration::ZERO);
+    room.sit(reader.slot, reader_fd, 0);
+    room.sit(stalled.slot, stalled_fd, 0);
+    for version in 1..=TOMBS_MAX as u64 + 2 {
+        room.publish(&[deletion(version)], now);
+        let expected = if version > TOMBS_MAX as u64 + 1 { vec![stalled.slot] } else { vec![] };
+        assert_eq!(room.too_far_behind(&outboxes), expected, "at version {version}");
+        room.step(&mut outboxes, 256, now);
+    }
+    room.rise(1);
+    room.publish(&[deletion(1000)], now);
+    room.step(&mut outboxes, 256, now);
+    assert!(room.is_calm() && room.updates.is_empty(), "what everybody knows is kept no longer");
+}
