@@ -11,6 +11,7 @@ SHELL := bash
 # A fresh clone must build from the lock file as it is.
 LOCKED := $(if $(CI),--locked)
 ORACLES := target/oracles/.installed
+THIRD_PARTY := target/third-party/debug/counter-client
 PLAYWRIGHT := tests/browser/node_modules/.package-lock.json
 
 help: ## List what can be made
@@ -19,7 +20,7 @@ help: ## List what can be made
 test: test-rust test-browser ## Run every test; install what they need first
 
 # A skipped test has shown nothing, so it counts as a failure; a run filtered on purpose goes past make.
-test-rust: lint $(ORACLES) ## Check format and lints, then run the tests of the program
+test-rust: lint $(ORACLES) $(THIRD_PARTY) ## Check format and lints, then run the tests of the program
 	@mkdir -p target/logs
 	cargo test $(LOCKED) 2>&1 | tee target/logs/cargo-test.txt
 	@! grep -E '^test .* \.\.\. ignored|[1-9][0-9]* ignored;' target/logs/cargo-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
@@ -47,6 +48,12 @@ tools: # The programs that must be there before anything is built
 $(ORACLES): tests/oracles/install.sh tests/oracles/package-lock.json tests/oracles/requirements.txt
 	tests/install.sh python
 	tests/oracles/install.sh
+	@touch $@
+
+# A crate of its own: what that client needs is no part of Tallycast.
+$(THIRD_PARTY): tests/third-party/Cargo.toml tests/third-party/Cargo.lock tests/third-party/src/main.rs
+	tests/install.sh openssl
+	cargo build $(LOCKED) --manifest-path tests/third-party/Cargo.toml --target-dir target/third-party
 	@touch $@
 
 $(PLAYWRIGHT): tests/browser/package-lock.json

@@ -2,6 +2,7 @@
 # Sees to it that a program which the tests need is there, and installs it through apt-get where it is missing:
 #   install.sh tools      what building needs: the Rust toolchain, a linker, Node and npm
 #   install.sh python     Python 3 with pip
+#   install.sh openssl    what a third party's REST client is built with
 #   install.sh chromium   a browser; prints its path
 # Does nothing where all is there. Says in plain words what to do where it cannot install.
 set -euo pipefail
@@ -56,6 +57,10 @@ python() {
         give_up "$(type -P python3) has no pip, and is not the Python 3 of this system: please give it pip (python3 -m ensurepip)."
 }
 
+openssl() {
+    { has pkg-config && pkg-config --exists openssl; } || install "OpenSSL to build with" pkg-config libssl-dev
+}
+
 browser() {
     local name
     for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome-stable google-chrome; do
@@ -75,6 +80,6 @@ chromium() {
 }
 
 case ${1:-} in
-    tools | python | chromium) "$1" ;;
-    *) give_up "tests/install.sh takes one word: tools, python or chromium." ;;
+    tools | python | openssl | chromium) "$1" ;;
+    *) give_up "tests/install.sh takes one word: tools, python, openssl or chromium." ;;
 esac

@@ -28,6 +28,8 @@ mod rest_counters;
 mod rest_groups;
 mod rest_limits;
 mod rest_members;
+mod rest_openapi;
+mod rest_vendor;
 mod server;
 mod throttle;
 mod usersig;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the vendor's UserSig generators, as pinned beside this file, where the tests look for them.
+# Installs the UserSig generators, clients and checkers that are pinned beside this file, where the tests look for them.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 target=${1:-$here/../../target/oracles}
