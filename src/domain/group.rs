@@ -59,7 +59,7 @@ impl Group {
                 members.push((user, member));
             }
         }
-        Effect::Created { profile, members }
+        Effect::Created { profile: Box::new(profile), members }
     }
 
     /// Whether the caller may read and write here. Errors: 10007.
@@ -252,7 +252,7 @@ pub fn apply(state: &mut Option<Box<Group>>, effect: &Effect) -> Undo {
     match (effect, state.as_deref_mut()) {
         (Effect::Created { profile, members }, _) => {
             let members = members.iter().cloned().collect();
-            let group = Group { profile: profile.clone(), members, counters: Counters::default(), version: 0 };
+            let group = Group { profile: (**profile).clone(), members, counters: Counters::default(), version: 0 };
             Undo::Whole(state.replace(Box::new(group)))
         }
         (Effect::Dissolved, _) => Undo::Whole(state.take()),

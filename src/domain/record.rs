@@ -16,7 +16,7 @@ pub enum Effect {
     /// The group begins, at version 0.
     Created {
         /// What it is.
-        profile: Profile,
+        profile: Box<Profile>,
         /// Its first members.
         members: Vec<(UserId, Member)>,
     },

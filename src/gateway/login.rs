@@ -134,7 +134,7 @@ impl Connection {
         self.id.set(shard.outboxes.borrow_mut().rename(id));
     }
 
-    async fn create(&self, group: Option<GroupId>, mut new: NewGroup) -> Result<Data, Refusal> {
+    async fn create(&self, group: Option<GroupId>, mut new: Box<NewGroup>) -> Result<Data, Refusal> {
         let Some(login) = self.session.borrow().login.clone() else { return Err(Refusal::new(Code::NotLoggedIn, "log in first")) };
         let _one_at_a_time = login.user.creating.lock().await;
         let max = self.door.gate.limits.groups_owned_max;

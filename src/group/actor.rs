@@ -298,7 +298,7 @@ impl Actor {
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let again = if self.open.is_empty() { None } else { ask.again() };
         let planned = match ask {
-            Ask::Create(new) => self.create(new, at),
+            Ask::Create(new) => self.create(*new, at),
             ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
         };
         match planned {

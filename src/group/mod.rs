@@ -32,7 +32,7 @@ pub enum Ask {
     /// Read counters; no key named means all.
     Read(Vec<CounterKey>),
     /// Make the group.
-    Create(NewGroup),
+    Create(Box<NewGroup>),
     /// End it.
     Dissolve,
     /// Become a member and sit down.

@@ -135,12 +135,12 @@ impl Actor {
     }
 
     /// The group as clients see it.
-    pub(super) fn view(&self, group: &Group) -> GroupView {
+    pub(super) fn view(&self, group: &Group) -> Box<GroupView> {
         let member_count = match group.profile.kind {
             GroupType::AvChatRoom => self.online.len(),
             _ => group.members.len(),
         };
-        GroupView { id: self.id.clone(), profile: group.profile.clone(), member_count }
+        Box::new(GroupView { id: self.id.clone(), profile: group.profile.clone(), member_count })
     }
 
     /// The answer to a write, made of the command and what is kept of its result.

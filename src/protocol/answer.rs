@@ -50,7 +50,7 @@ pub enum Data {
         repeat: bool,
     },
     /// To `createGroup`.
-    Created(GroupView),
+    Created(Box<GroupView>),
     /// To `dismissGroup` and `quitGroup`.
     Group(GroupId),
     /// To `joinGroup`.
@@ -58,7 +58,7 @@ pub enum Data {
         /// Whether he was in already.
         already: bool,
         /// What he is in.
-        group: GroupView,
+        group: Box<GroupView>,
         /// Where it stands.
         snapshot: Snapshot,
     },

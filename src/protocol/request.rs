@@ -67,7 +67,7 @@ pub enum Body {
     /// Stay, but as nobody.
     Logout,
     /// A new group, with an id of the caller's choice or one of the server's; its owner is who asks.
-    CreateGroup(Option<GroupId>, NewGroup),
+    CreateGroup(Option<GroupId>, Box<NewGroup>),
     /// The end of a group.
     DismissGroup(GroupId),
     /// Become a member and get pushes.
@@ -189,5 +189,6 @@ fn new_group(f: &Fields<'_>) -> Result<Body, Refusal> {
         }
     };
     let join_option = JoinOption::of(kind, asked);
-    Ok(Body::CreateGroup(id, NewGroup { kind, name, join_option, owner: None, members: Vec::new(), details: Default::default() }))
+    let new = NewGroup { kind, name, join_option, owner: None, members: Vec::new(), details: Default::default() };
+    Ok(Body::CreateGroup(id, Box::new(new)))
 }

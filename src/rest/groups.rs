@@ -56,7 +56,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
         return Err(Refusal::new(Code::GroupFull, format!("the group would have {} members: more than it may", kept.len())));
     }
     let new = NewGroup { kind, name, join_option: JoinOption::of(kind, asked), owner: owner.clone(), members, details };
-    call.tell(id.clone(), Ask::Create(new)).await?;
+    call.tell(id.clone(), Ask::Create(Box::new(new))).await?;
     let owner = owner.as_ref().map(UserId::as_str);
     call.audit(Some(&id), Value::Null, json!({"type": kind.name(), "owner": owner, "members": named.len()}));
     Ok(Answer::from_iter([("GroupId".into(), id.as_str().into())]))

@@ -112,7 +112,13 @@ async fn make_rooms(node: Arc<Node>) -> anyhow::Result<()> {
         let owner = Some(host.id.clone());
         let new = NewGroup { kind, name, join_option, owner, members: Vec::new(), details: Default::default() };
         let door = Door::Call(None, Box::new(move |answer| drop(tell.send(answer))));
-        node.tell(Command { group: GroupId::parse(room.id)?, ask: Ask::Create(new), user: host.clone(), door, origin: Origin::Backend });
+        node.tell(Command {
+            group: GroupId::parse(room.id)?,
+            ask: Ask::Create(Box::new(new)),
+            user: host.clone(),
+            door,
+            origin: Origin::Backend,
+        });
         match told.await.context("no answer")? {
             Err(refusal) if !matches!(refusal.code, Code::GroupIdTaken | Code::GroupIdTakenByOwn) => anyhow::bail!("{}", refusal.message),
             _ => {}

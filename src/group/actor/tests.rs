@@ -49,7 +49,7 @@ impl World {
         let prints = PrintKeys::default();
         actor.load(Loaded::default(), &prints);
         let mut world = Self { actor, users: Users::new(vec![], 0), limits, prints, told: Told::default() };
-        world.ask("create", "owner", 0, Ask::Create(world.new_group(kind)));
+        world.ask("create", "owner", 0, Ask::Create(Box::new(world.new_group(kind))));
         world.commit(true);
         world.told.lock().unwrap().clear();
         world
@@ -178,7 +178,7 @@ fn a_group_made_anew_in_one_breath_begins_with_nothing_of_the_old_one() {
     world.commit(true);
     world.write("write", Some("op"));
     world.ask("end", "owner", 0, Ask::Dissolve);
-    world.ask("create", "owner", 0, Ask::Create(world.new_group(GroupType::AvChatRoom)));
+    world.ask("create", "owner", 0, Ask::Create(Box::new(world.new_group(GroupType::AvChatRoom))));
     world.write("outside", Some("op"));
     world.ask("join", "owner", 0, Ask::Join);
     world.write("inside", Some("op"));
