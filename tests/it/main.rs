@@ -30,5 +30,6 @@ mod rest_limits;
 mod rest_members;
 mod server;
 mod throttle;
+mod turmoil;
 mod usersig;
 mod wire;
