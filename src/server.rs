@@ -1,6 +1,7 @@
 //! The gateway as a value: built from the ground up, drained from the top down. One thread and one single-threaded runtime
 //! for each shard.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -33,6 +34,8 @@ use crate::users::Users;
 const BACKLOG: i32 = 8192;
 /// Descriptors kept back for the store, for plain HTTP and for the system.
 const DESCRIPTORS_KEPT: usize = 128;
+/// A call over plain HTTP that has not come in, or is not taken, this long after the beginning of a drain is given up.
+const CALLS_DEADLINE: Duration = Duration::from_secs(3);
 /// A drain that takes longer than this is cut short.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -89,14 +92,14 @@ impl Server {
                 Router::new()
             }
         };
-        let http = Site { router: site, limits: http_limits(config) };
+        let http = Site { router: site, limits: http_limits(config), stopped: stopped.clone(), open: Cell::new(0) };
         if let Some(listener) = &internal {
             tracing::info!("metrics and readiness: listening on http://{}", listener.local_addr().context("cannot tell the address")?);
         }
         tracing::info!("listening on http://{address}");
         let mut internal = internal;
         let threads = listeners.into_iter().enumerate().map(|(index, listener)| {
-            let inside = internal.take().map(|listener| (listener, Site { router: inside.clone(), limits: http.limits }));
+            let inside = internal.take().map(|listener| (listener, Site { router: inside.clone(), ..http.clone() }));
             let (node, gate, http, drained) = (node.clone(), gate.clone(), http.clone(), drained.clone());
             let parts = Parts { index: index as u16, listener, node, gate, http, inside, drained };
             let stopped = stopped.clone();
@@ -142,7 +145,8 @@ impl Parts {
             tokio::task::spawn_local(shard.clone().run());
             tokio::task::spawn_local(door.clone().keep_time());
             let listener = tokio::net::TcpListener::from_std(self.listener).expect("the listener is non-blocking");
-            let accepting = tokio::task::spawn_local(door.clone().accept(listener, Rc::new(self.http)));
+            let http = Rc::new(self.http);
+            let accepting = tokio::task::spawn_local(door.clone().accept(listener, http.clone()));
             if let Some((listener, site)) = self.inside {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
                 tokio::task::spawn_local(serve_inside(listener, site));
@@ -150,7 +154,8 @@ impl Parts {
             let _ = stopped.wait_for(|stopped| *stopped).await;
             accepting.abort();
             let drained = async {
-                door.drain().await;
+                let calls = tokio::time::timeout(CALLS_DEADLINE, http.drain());
+                let _ = tokio::join!(door.drain(), calls);
                 // Connections of other shards may still wait for groups that are at home here.
                 self.drained.wait().await;
                 while !shard.is_calm() {
@@ -165,24 +170,44 @@ impl Parts {
 }
 
 async fn serve_inside(listener: tokio::net::TcpListener, site: Site) {
+    let site = Rc::new(site);
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => drop(tokio::task::spawn_local(rest::serve(stream, Vec::new(), peer, site.router.clone(), site.limits))),
+            Ok((stream, peer)) => {
+                let site = site.clone();
+                tokio::task::spawn_local(async move { site.serve(stream, Vec::new(), peer).await });
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-/// What plain HTTP gets.
+/// What plain HTTP gets on one shard.
 #[derive(Clone)]
 struct Site {
     router: Router,
     limits: rest::Limits,
+    stopped: watch::Receiver<bool>,
+    /// Connections that are served.
+    open: Cell<usize>,
+}
+
+impl Site {
+    /// Waits until every call is answered.
+    async fn drain(&self) {
+        while self.open.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 impl Http for Site {
     async fn serve(&self, stream: TcpStream, early: Vec<u8>, peer: SocketAddr) {
-        rest::serve(stream, early, peer, self.router.clone(), self.limits).await;
+        let mut stopped = self.stopped.clone();
+        let stopping = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+        self.open.set(self.open.get() + 1);
+        rest::serve(stream, early, peer, self.router.clone(), self.limits, stopping).await;
+        self.open.set(self.open.get() - 1);
     }
 }
 

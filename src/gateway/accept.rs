@@ -85,9 +85,22 @@ impl Door {
         }
     }
 
-    async fn receive<H: Http>(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr, http: Rc<H>) {
+    /// Serves a connection until its end. It counts as one of its address from its first moment on, whatever it will be: who
+    /// sends half a request holds a descriptor like anybody else.
+    async fn receive<H: Http>(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, http: Rc<H>) {
+        // A listener of both families sees IPv4 addresses dressed as IPv6.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if !self.gate.addresses.enter(peer.ip()) {
+            let text = "your address has as many connections as it may";
+            return Box::pin(head::refuse(stream, "503 Service Unavailable", "Retry-After: 5\r\n", text)).await;
+        }
+        self.attend(stream, peer, http).await;
+        self.gate.addresses.leave(peer.ip());
+    }
+
+    async fn attend<H: Http>(self: &Rc<Self>, mut stream: TcpStream, peer: SocketAddr, http: Rc<H>) {
         // The state of the handshake is boxed so that it does not stay in the task of the connection.
-        let early = match Box::pin(self.shake_hands(&mut stream, peer.ip())).await {
+        let early = match Box::pin(self.shake_hands(&mut stream)).await {
             Ok(early) => early,
             Err(None) => return,
             Err(Some(Other::Http(bytes))) => return Box::pin(http.serve(stream, bytes, peer)).await,
@@ -96,14 +109,14 @@ impl Door {
         let connection = match self.seat(stream, peer.ip()) {
             Ok(connection) => connection,
             Err(e) => {
-                self.let_go(peer.ip());
+                self.gate.connections.fetch_sub(1, Ordering::Relaxed);
                 return tracing::debug!("cannot take a connection over: {e}");
             }
         };
         serve(connection, early).await;
     }
 
-    async fn shake_hands(&self, stream: &mut TcpStream, address: IpAddr) -> Result<Vec<u8>, Option<Other>> {
+    async fn shake_hands(&self, stream: &mut TcpStream) -> Result<Vec<u8>, Option<Other>> {
         let refuse = |status, extra, text| Some(Other::Refuse(status, extra, text));
         let read = head::read(stream, &self.gate.limits).await.map_err(|fault| match fault {
             HeadFault::Gone => None,
@@ -111,25 +124,22 @@ impl Door {
             HeadFault::TooLarge => refuse("431 Request Header Fields Too Large", "", "the request head is too large"),
             HeadFault::Malformed => refuse("400 Bad Request", "", "this is no HTTP/1.1 request"),
         })?;
-        let accept = match handshake::look(&read.bytes[..read.len], &self.gate.origins) {
+        let wanted = handshake::look(&read.bytes[..read.len], &self.gate.origins);
+        if self.shard.node.draining.load(Ordering::Relaxed) {
+            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server is stopping"));
+        }
+        let accept = match wanted {
             Wanted::Http => return Err(Some(Other::Http(read.bytes))),
             Wanted::Refused(status, extra, text) => return Err(refuse(status, extra, text)),
             Wanted::Socket(accept) => accept,
         };
-        if self.shard.node.draining.load(Ordering::Relaxed) {
-            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server is stopping"));
-        }
         let max = self.gate.limits.connections_max;
         if self.gate.connections.fetch_add(1, Ordering::Relaxed) >= max && max > 0 {
             self.gate.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "this server has as many connections as it can hold"));
         }
-        if !self.gate.addresses.enter(address) {
-            self.gate.connections.fetch_sub(1, Ordering::Relaxed);
-            return Err(refuse("503 Service Unavailable", "Retry-After: 5\r\n", "your address has as many connections as it may"));
-        }
         if tokio::io::AsyncWriteExt::write_all(stream, accept.as_bytes()).await.is_err() {
-            self.let_go(address);
+            self.gate.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(None);
         }
         Ok(read.bytes[read.len..].to_vec())
@@ -144,11 +154,6 @@ impl Door {
         self.enter(id.slot, connection.clone());
         self.shard.metrics().connections.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
-    }
-
-    fn let_go(&self, address: IpAddr) {
-        self.gate.addresses.leave(address);
-        self.gate.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -245,6 +245,9 @@ impl Connection {
 
     /// What the time has brought; called by the sweep.
     pub(super) fn tick(&self, now: Instant) {
+        if self.bell.closing.borrow().is_some() {
+            return;
+        }
         let limits = &self.door.gate.limits;
         let slot = self.id.get().slot;
         let stalled = self

@@ -76,7 +76,7 @@ impl Connection {
             Ok(groups) => groups,
             Err(e) => {
                 tracing::error!("cannot read a user's groups: {e}");
-                self.forget_login();
+                self.leave_user();
                 self.answer(Cmd::Login, id, &Err(cannot_read()));
                 return Ok(());
             }
@@ -86,7 +86,10 @@ impl Connection {
         }
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
         self.answer(Cmd::Login, id, &Ok(data));
-        for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member) {
+        let max = self.door.gate.limits.groups_per_connection_max;
+        let max = if max == 0 { usize::MAX } else { max };
+        // Anybody may have been added to any number of groups: more than he can sit in are not even looked at.
+        for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member).take(max) {
             let door = Door::Nobody(self.id.get());
             shard.tell(Command { group, ask: Ask::Attach, user: entered.clone(), door, origin: Origin::Backend });
         }
@@ -114,20 +117,21 @@ impl Connection {
         while self.bell.in_flight.get() > 0 && self.bell.closing.borrow().is_none() {
             self.bell.rung().await;
         }
-        self.door.shard.leave_rooms(self.id.get());
-        self.forget_login();
-        // Under a new name nothing that is still on its way to the old user can reach whoever logs in next.
-        self.id.set(self.door.shard.outboxes.borrow_mut().rename(self.id.get()));
+        self.leave_user();
         self.answer(Cmd::Logout, id, &Ok(Data::Empty));
         Ok(())
     }
 
-    /// Takes the connection away from its user.
-    pub(super) fn forget_login(&self) {
+    /// Takes the connection away from its user: out of his rooms, and under a new name, so that nothing which is still on its
+    /// way to him can reach whoever logs in next, or follow a close frame.
+    pub(super) fn leave_user(&self) {
+        let (shard, id) = (&self.door.shard, self.id.get());
+        shard.leave_rooms(id);
         let login = self.session.borrow_mut().log_out(Instant::now());
         if let Some(login) = login {
-            self.door.shard.node.users.leave(&login.user, self.id.get());
+            shard.node.users.leave(&login.user, id);
         }
+        self.id.set(shard.outboxes.borrow_mut().rename(id));
     }
 
     async fn create(&self, group: Option<GroupId>, mut new: NewGroup) -> Result<Data, Refusal> {

@@ -10,20 +10,22 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::connection::{Connection, Leave};
+use crate::protocol::close::Close;
 use crate::protocol::frame;
 
 const LINGER: Duration = Duration::from_secs(1);
 
 impl Connection {
     pub(super) async fn part(self: Rc<Self>, stream: Rc<TcpStream>, leave: Leave) {
-        let (shard, id) = (self.door.shard.clone(), self.id.get());
-        shard.leave_rooms(id);
-        self.forget_login();
+        let shard = self.door.shard.clone();
+        self.leave_user();
+        // Whoever looks at the time has nothing more to say here.
+        self.bell.closing.borrow_mut().get_or_insert(Close::NORMAL);
         if let Leave::Close(close) = leave {
             shard.metrics().closed(close.code);
             let mut bytes = Vec::with_capacity(128);
             frame::put_close(&mut bytes, close.code, &close.reason);
-            shard.outboxes.borrow_mut().say(id.slot, &bytes);
+            shard.outboxes.borrow_mut().say(self.id.get().slot, &bytes);
         }
         let _ = tokio::time::timeout(LINGER, self.empty(&stream)).await;
         drop(stream);
@@ -34,11 +36,8 @@ impl Connection {
     pub(super) fn vanish(&self) {
         let (shard, id) = (&self.door.shard, self.id.get());
         self.door.leave(id.slot);
-        self.door.gate.addresses.leave(self.address);
         self.door.gate.connections.fetch_sub(1, Ordering::Relaxed);
         shard.metrics().connections.fetch_sub(1, Ordering::Relaxed);
-        // A letter that came during the farewell may have seated it again.
-        shard.leave_rooms(id);
         shard.outboxes.borrow_mut().close(id.slot);
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Limits;
+use crate::domain::throttle::{Throttle, Window};
 use crate::protocol::close::Close;
 use crate::users::User;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE_MILLIS: u64 = 60_000;
 /// Seconds over which the frame rate is looked at.
 const RATE_SECONDS: u64 = 3;
 
@@ -45,8 +46,7 @@ pub struct Session {
     nobody_since: Instant,
     heard_at: Instant,
     pinged_at: Option<Instant>,
-    faults: u32,
-    faults_since: Instant,
+    faults: Throttle,
     rate_second: u64,
     rates: [u64; RATE_SECONDS as usize],
     frames_counted: u64,
@@ -61,8 +61,7 @@ impl Session {
             nobody_since: now,
             heard_at: now,
             pinged_at: None,
-            faults: 0,
-            faults_since: now,
+            faults: Throttle::default(),
             rate_second: 0,
             rates: [0; RATE_SECONDS as usize],
             frames_counted: 0,
@@ -94,11 +93,10 @@ impl Session {
 
     /// A faulty frame came in. Error: one more than allowed in a minute; it is not answered.
     pub fn fault(&mut self, limits: &Limits, now: Instant) -> Result<(), Close> {
-        if now.duration_since(self.faults_since) >= MINUTE {
-            (self.faults, self.faults_since) = (0, now);
-        }
-        self.faults += 1;
-        if limits.faults_per_minute_max > 0 && self.faults > limits.faults_per_minute_max { Err(Close::TOO_MANY_FAULTS) } else { Ok(()) }
+        let millis = now.duration_since(self.began).as_millis() as u64;
+        self.faults
+            .admit(Window { calls_max: limits.faults_per_minute_max, millis: MINUTE_MILLIS }, millis)
+            .map_err(|_| Close::TOO_MANY_FAULTS)
     }
 
     /// Nobody is logged in from now on.
@@ -112,7 +110,7 @@ impl Session {
         let after = |since: Instant, deadline: Duration| (!deadline.is_zero()).then(|| since + deadline);
         let login = match &self.login {
             None => after(self.nobody_since, limits.login_deadline),
-            Some(login) => Some(now + Duration::from_secs((login.expires_at + 1).saturating_sub(unix).min(LOOK_AHEAD_MAX))),
+            Some(login) => Some(now + Duration::from_secs(login.expires_at.saturating_add(1).saturating_sub(unix).min(LOOK_AHEAD_MAX))),
         };
         let silence = match self.pinged_at {
             Some(pinged) => after(pinged, limits.pong_deadline),
@@ -219,5 +217,13 @@ mod tests {
         }
         assert_eq!(session.fault(&limits, start + seconds(59)), Err(Close::TOO_MANY_FAULTS));
         assert_eq!(session.fault(&limits, start + seconds(60)), Ok(()));
+
+        let mut session = Session::new(start);
+        assert_eq!(session.fault(&limits, start), Ok(()));
+        for _ in 0..19 {
+            assert_eq!(session.fault(&limits, start + seconds(59)), Ok(()));
+        }
+        assert_eq!(session.fault(&limits, start + seconds(61)), Ok(()), "the first is long ago");
+        assert_eq!(session.fault(&limits, start + seconds(61)), Err(Close::TOO_MANY_FAULTS), "any minute counts");
     }
 }

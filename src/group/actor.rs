@@ -90,6 +90,8 @@ pub struct Actor {
     pub mailbox: VecDeque<Command>,
     /// Whether the shard has it in its list of actors with mail.
     pub queued: bool,
+    /// Whether the shard's sweep looks after it.
+    pub swept: bool,
     /// Connections that sit here, and whose they are.
     pub present: HashMap<ConnId, Arc<User>>,
     /// How many of them each user has.
@@ -139,6 +141,7 @@ impl Actor {
             phase: Phase::Loading,
             mailbox: VecDeque::new(),
             queued: false,
+            swept: false,
             present: HashMap::new(),
             online: HashMap::new(),
             seats: smallvec::smallvec![0; shards],
@@ -166,16 +169,24 @@ impl Actor {
         self.state.as_deref()
     }
 
-    /// Takes up to `BATCH_MAX` commands. Records to be committed go to `keep`; steps that need no commit come back.
+    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`; steps that need
+    /// no commit come back.
     pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record)) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..BATCH_MAX.min(self.mailbox.len()) {
             let Some(command) = self.mailbox.pop_front() else { break };
             let held = self.take(command, at, &mut keep);
             // Whatever follows an open write may show it, so it waits for the same commit.
-            match self.open.is_empty() {
-                true => steps.extend(held.steps),
-                false => self.held.push(held),
+            match self.open.last() {
+                None => steps.extend(held.steps),
+                Some(newest) => {
+                    let ended = matches!(newest.effect, Some(Effect::Dissolved));
+                    self.held.push(held);
+                    // Seats and operations of the old group are gone only when its end is committed.
+                    if ended {
+                        break;
+                    }
+                }
             }
         }
         if !self.open.is_empty() {
@@ -199,7 +210,11 @@ impl Actor {
             match effect {
                 Some(Effect::Changed { version, values }) => values.into_iter().for_each(|(key, value)| change(key, Some(value), version)),
                 Some(Effect::Deleted { version, keys }) => keys.into_iter().for_each(|key| change(key, None, version)),
-                Some(Effect::Dissolved) => changes.clear(),
+                Some(Effect::Dissolved) => {
+                    changes.clear();
+                    // A group that is made under this id is another one.
+                    self.replays = Replays::default();
+                }
                 _ => {}
             }
         }

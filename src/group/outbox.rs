@@ -94,6 +94,10 @@ pub const IN_FLIGHT_MAX: usize = 64;
 /// Bytes that a connection may owe before its requests are left unread.
 pub const PENDING_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes that a connection with a full pipe may be owed in all. What others cause, such as being added to groups, comes on top
+/// of its own requests; above this it is closed as one that does not read.
+const OWED_BYTES_MAX: usize = 1024 * 1024;
+
 /// All connections' ways out.
 #[derive(Default)]
 pub struct Outboxes {
@@ -178,6 +182,9 @@ impl Outboxes {
         if !self.busy[at] {
             self.busy[at] = true;
             self.unflushed.push(slot);
+        } else if outbox.blocked_since.is_some() && outbox.pending.len() > OWED_BYTES_MAX {
+            outbox.bell.closing.borrow_mut().get_or_insert(Close::STALLED);
+            outbox.bell.ring();
         }
     }
 

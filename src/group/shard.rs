@@ -8,23 +8,20 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
-use super::inbox::{Letter, Mail, Seating, Update};
+use super::inbox::{Letter, Mail, Seating};
 use super::node::{Node, unix_millis};
-use super::outbox::{Outboxes, Place};
+use super::outbox::Outboxes;
 use super::room::Room;
-use super::{Command, Door};
+use super::{Ask, Command, Door};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
-use crate::protocol::close::Close;
 use crate::store::{Batch, CommitError, Lsn};
 use crate::users::ConnId;
 
-/// Seats that a cursor looks at before others have their turn.
-const SEATS_PER_STEP: usize = 256;
 /// Groups that one shard loads from the store at the same time.
 const LOADING_MAX: usize = 4096;
 /// Bytes of records above which a turn's records become more than one batch.
@@ -46,12 +43,12 @@ pub struct Shard {
     pub(super) rooms: RefCell<HashMap<GroupId, RoomRef>>,
     pub(super) actors: RefCell<HashMap<GroupId, ActorRef>>,
     with_mail: RefCell<VecDeque<ActorRef>>,
-    with_news: RefCell<VecDeque<RoomRef>>,
+    pub(super) with_news: RefCell<VecDeque<RoomRef>>,
     open_commits: RefCell<VecDeque<(Instant, Vec<ActorRef>)>>,
     sweeping: RefCell<VecDeque<GroupId>>,
     loading: Cell<usize>,
-    frames_left: Cell<u64>,
-    frames_refilled: Cell<Instant>,
+    pub(super) frames_left: Cell<u64>,
+    pub(super) frames_refilled: Cell<Instant>,
     now: Cell<Instant>,
 }
 
@@ -121,7 +118,13 @@ impl Shard {
             return false;
         }
         let places: Vec<_> = match self.outboxes.borrow_mut().places(slot) {
-            Some(places) => places.iter().map(|place| (place.room.clone(), place.at)).collect(),
+            Some(places) => {
+                // Another room comes first each time: one that is always busy must not take the whole pipe.
+                if let [_, _, ..] = places.as_slice() {
+                    places.rotate_left(1);
+                }
+                places.iter().map(|place| (place.room.clone(), place.at)).collect()
+            }
             None => return true,
         };
         let mut sent = 0;
@@ -178,7 +181,7 @@ impl Shard {
                 match loaded {
                     Ok(loaded) => {
                         actor.borrow_mut().load(loaded, &self.node.prints);
-                        self.node.replays.fetch_add(actor.borrow().replays_counted, Ordering::Relaxed);
+                        self.count_replays(&mut actor.borrow_mut());
                         self.enqueue(&actor);
                     }
                     Err(e) => {
@@ -197,16 +200,18 @@ impl Shard {
 
     fn take_command(&self, command: Command) {
         let known = self.actors.borrow().get(&command.group).cloned();
+        // Nobody would ask again for a subscription that comes with a login; connections and their groups bound its number.
+        let refusable = !matches!(command.ask, Ask::Attach);
         let actor = match known {
             Some(actor) => actor,
-            None if self.loading.get() >= LOADING_MAX => {
+            None if refusable && self.loading.get() >= LOADING_MAX => {
                 let refusal = Refusal::new(Code::Overloaded, "too many groups are being loaded: try again later").after(1000);
                 return self.refuse(command.door, refusal);
             }
             None => self.wake(&command.group),
         };
         let mut guest = actor.borrow_mut();
-        if guest.mailbox.len() >= MAILBOX_MAX {
+        if refusable && guest.mailbox.len() >= MAILBOX_MAX {
             drop(guest);
             let refusal = Refusal::new(Code::Overloaded, "too many commands wait for this group: try again later").after(1000);
             return self.refuse(command.door, refusal);
@@ -221,7 +226,6 @@ impl Shard {
     fn wake(&self, group: &GroupId) -> ActorRef {
         let actor = Rc::new(RefCell::new(Actor::new(group.clone(), self.node.inboxes.len())));
         self.actors.borrow_mut().insert(group.clone(), actor.clone());
-        self.sweeping.borrow_mut().push_back(group.clone());
         self.loading.set(self.loading.get() + 1);
         self.metrics().groups.fetch_add(1, Ordering::Relaxed);
         let (node, index, name) = (self.node.clone(), self.index as usize, group.clone());
@@ -247,6 +251,7 @@ impl Shard {
             guest.queued = false;
             let steps = guest.take_batch(at, |record| batch.push(record));
             self.perform(&mut guest, steps);
+            self.look_after(&mut guest);
             let committing = guest.phase == Phase::Committing;
             drop(guest);
             if committing {
@@ -260,6 +265,18 @@ impl Shard {
         }
         if !batch.is_empty() {
             self.commit(batch, open);
+        }
+    }
+
+    /// Forgets the actor of a group that is not there at once: whoever asks for names at random must not fill the memory.
+    /// The sweep looks after all others.
+    fn look_after(&self, actor: &mut Actor) {
+        if actor.group().is_none() && actor.may_sleep(self.now(), self.node.store.merged(), &self.node.limits) {
+            if !actor.swept {
+                self.forget(&actor.id);
+            }
+        } else if !std::mem::replace(&mut actor.swept, true) {
+            self.sweeping.borrow_mut().push_back(actor.id.clone());
         }
     }
 
@@ -278,10 +295,8 @@ impl Shard {
             match &result {
                 Ok(lsn) => {
                     guest.last_lsn = *lsn;
-                    let remembered = guest.replays.len();
                     let (steps, changes, writes) = guest.committed();
-                    self.node.replays.fetch_add(remembered - guest.replays_counted, Ordering::Relaxed);
-                    guest.replays_counted = remembered;
+                    self.count_replays(&mut guest);
                     self.perform(&mut guest, steps);
                     self.publish(&guest, &changes, writes);
                 }
@@ -296,6 +311,15 @@ impl Shard {
         }
     }
 
+    /// Brings the node's count of remembered answers up to date.
+    fn count_replays(&self, actor: &mut Actor) {
+        let now = actor.replays.len();
+        let before = std::mem::replace(&mut actor.replays_counted, now);
+        // Two steps, so that other shards never see the count below nothing.
+        self.node.replays.fetch_add(now, Ordering::Relaxed);
+        self.node.replays.fetch_sub(before, Ordering::Relaxed);
+    }
+
     fn moment(&self) -> Moment<'_> {
         Moment {
             millis: self.node.millis(self.now()),
@@ -306,70 +330,6 @@ impl Shard {
             replays_left: self.node.has_room_for_replays(),
             random: fastrand::u32(..),
         }
-    }
-
-    /// Gives newer values to the members on this shard; `conflated` of them are told no more.
-    pub(super) fn publish_here(&self, group: &GroupId, updates: &[Update], conflated: u64) {
-        let Some(room) = self.rooms.borrow().get(group).cloned() else { return };
-        let mut guest = room.borrow_mut();
-        let conflated = conflated * guest.len() as u64 + guest.publish(updates, self.now());
-        self.metrics().pushes_conflated.add(conflated);
-        let outboxes = self.outboxes.borrow();
-        for bell in guest.too_far_behind(&outboxes).into_iter().filter_map(|slot| outboxes.bell_of(slot)) {
-            bell.closing.borrow_mut().get_or_insert(Close::STALLED);
-            bell.ring();
-        }
-        drop(guest);
-        self.give_way(&room);
-    }
-
-    /// Puts a room with news into the list of those whose cursor has to move, once.
-    fn give_way(&self, room: &RoomRef) {
-        if !std::mem::replace(&mut room.borrow_mut().queued, true) {
-            self.with_news.borrow_mut().push_back(room.clone());
-        }
-    }
-
-    fn move_cursors(&self) -> Option<Instant> {
-        let (now, mut soonest) = (self.now(), None::<Instant>);
-        let rooms = self.with_news.borrow().len();
-        for _ in 0..rooms {
-            let Some(room) = self.with_news.borrow_mut().pop_front() else { break };
-            let mut guest = room.borrow_mut();
-            if guest.due(now).is_some_and(|due| due <= now) {
-                let seats = SEATS_PER_STEP.min(self.frames_allowed(now));
-                let sent = guest.step(&mut self.outboxes.borrow_mut(), seats, now);
-                self.frames_left.set(self.frames_left.get().saturating_sub(sent));
-                self.metrics().pushes_sent.add(sent);
-                if guest.is_calm() {
-                    self.metrics().push.record(guest.news_age());
-                }
-            }
-            let due = guest.due(now).map(|due| if self.frames_allowed(now) == 0 { due.max(now + Duration::from_millis(1)) } else { due });
-            guest.queued = due.is_some();
-            drop(guest);
-            if let Some(due) = due {
-                soonest = Some(soonest.map_or(due, |soonest| soonest.min(due)));
-                self.with_news.borrow_mut().push_back(room);
-            }
-        }
-        soonest
-    }
-
-    /// How many pushes the node's bound leaves to this shard at the moment.
-    fn frames_allowed(&self, now: Instant) -> usize {
-        let per_second = self.node.limits.push_frames_per_second / self.node.inboxes.len() as u64;
-        if self.node.limits.push_frames_per_second == 0 {
-            return usize::MAX;
-        }
-        let since = now.duration_since(self.frames_refilled.get());
-        let fresh = (per_second.max(1) as u128 * since.as_micros() / 1_000_000) as u64;
-        if fresh > 0 {
-            self.frames_refilled.set(now);
-            // A tenth of a second's worth may be saved up.
-            self.frames_left.set((self.frames_left.get() + fresh).min((per_second / 10).max(1)));
-        }
-        self.frames_left.get() as usize
     }
 
     fn refuse(&self, door: Door, refusal: Refusal) {
@@ -386,9 +346,8 @@ impl Shard {
             let Some(actor) = self.actors.borrow().get(&group).cloned() else { continue };
             let mut guest = actor.borrow_mut();
             if guest.phase != Phase::Committing {
-                let forgotten = guest.replays.forget_before(horizon);
-                guest.replays_counted -= forgotten;
-                self.node.replays.fetch_sub(forgotten, Ordering::Relaxed);
+                guest.replays.forget_before(horizon);
+                self.count_replays(&mut guest);
             }
             if guest.may_sleep(now, merged, &self.node.limits) {
                 self.forget(&group);
@@ -415,19 +374,7 @@ impl Shard {
     fn inbox(&self) -> &super::inbox::Inbox {
         &self.node.inboxes[self.index as usize]
     }
-
-    /// Takes a seat out of its room, and the room away where it was the last.
-    pub(super) fn vacate(&self, place: Place) {
-        let Place { room, at } = place;
-        let mut guest = room.borrow_mut();
-        if let Some(moved) = guest.rise(at)
-            && let Some(places) = self.outboxes.borrow_mut().places(moved)
-            && let Some(place) = places.iter_mut().find(|place| Rc::ptr_eq(&place.room, &room))
-        {
-            place.at = at;
-        }
-        if guest.is_empty() {
-            self.rooms.borrow_mut().remove(&guest.group);
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ impl Shard {
                         }
                     }
                 }
+                // Most are not here: a list of strangers must not cost a walk over all members for each.
+                Step::Farewell(user, _) if !actor.online.contains_key(&user) => {}
                 Step::Farewell(user, by_other) => {
                     let his: Vec<_> = actor.present.iter().filter(|(_, u)| u.id == user).map(|(connection, _)| *connection).collect();
                     for connection in his {

@@ -41,8 +41,16 @@ pub struct Limits {
 /// The smallest buffer that the HTTP library works with.
 const BUFFER_BYTES_MIN: usize = 8192;
 
-/// Serves plain HTTP on a connection of which `early` bytes were read before.
-pub async fn serve(stream: TcpStream, early: Vec<u8>, peer: SocketAddr, router: Router, limits: Limits) {
+/// Serves plain HTTP on a connection of which `early` bytes were read before. Once `stopping` is over, the call under way is
+/// answered and the connection closed.
+pub async fn serve(
+    stream: TcpStream,
+    early: Vec<u8>,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stopping: impl Future<Output = ()>,
+) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new());
     if !limits.head_deadline.is_zero() {
@@ -53,7 +61,17 @@ pub async fn serve(stream: TcpStream, early: Vec<u8>, peer: SocketAddr, router: 
     }
     builder.max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
     let stream = TokioIo::new(Rewound { early: early.into(), stream });
-    if let Err(e) = builder.serve_connection(stream, TowerToHyperService::new(router.layer(axum::Extension(api::Peer(peer))))).await {
+    let service = TowerToHyperService::new(router.layer(axum::Extension(api::Peer(peer))));
+    let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = stopping => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = ended {
         tracing::debug!(%peer, "an HTTP connection ended: {e}");
     }
 }

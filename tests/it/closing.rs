@@ -1,11 +1,13 @@
 //! How it ends when the server stops: every accepted write is answered, and everybody is told when to come back.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant};
 
 use crate::commands::increase;
 use crate::raw::{CLOSE, RawClient};
+use crate::rest_client::Address;
 use crate::server::{Server, Setup};
 
 fn assert_invitation(reason: &str) {
@@ -151,5 +153,48 @@ async fn no_thread_ends_before_those_that_wait_for_it() {
         raw.expect_close(1012).await;
         assert_eq!(server.exit().await.code(), Some(0));
         assert!(begun.elapsed() < Duration::from_secs(5), "round {round} took {:?}", begun.elapsed());
+    }
+}
+
+/// A back end that adds 1 again and again until nobody answers any more; says how often it was told that it is done.
+async fn add_until_the_end(addr: std::net::SocketAddr) -> u64 {
+    let mut backend = TcpStream::connect(addr).await.expect("a connection");
+    let path = format!("/v4/group_open_http_svc/update_group_counter?{}", Address::good().query());
+    let body = json!({"GroupId": "room", "Mode": "Increase", "GroupCounter": [{"Key": "like", "Value": 1}]}).to_string();
+    let request = format!("POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let mut answered = 0;
+    loop {
+        let mut answer = Vec::new();
+        if backend.write_all(request.as_bytes()).await.is_err() {
+            return answered;
+        }
+        while !answer.ends_with(b"}") {
+            match backend.read_buf(&mut answer).await {
+                Ok(n) if n > 0 => {}
+                _ => return answered,
+            }
+        }
+        answered += u64::from(String::from_utf8_lossy(&answer).contains("\"ErrorCode\":0"));
+    }
+}
+
+#[tokio::test]
+async fn what_back_ends_wrote_is_answered_before_the_end() {
+    for round in 0..5 {
+        let mut server = Setup::new().unthrottled().set("rest.calls_per_second_max", 0).start().await;
+        server.user("ann").await.create_as("ChatRoom", "room").await.ok();
+        let backends: Vec<_> = (0..8).map(|_| tokio::spawn(add_until_the_end(server.addr()))).collect();
+        tokio::time::sleep(Duration::from_millis(100 + round)).await;
+        let begun = Instant::now();
+        server.signal("TERM");
+        assert_eq!(server.exit().await.code(), Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+        let mut answered = 0;
+        for backend in backends {
+            answered += backend.await.expect("a back end");
+        }
+        server.again().await;
+        let version = server.user(crate::server::ADMIN).await.get("room").await.ok()["version"].clone();
+        assert_eq!(version, answered, "round {round}: as many writes are kept as were answered");
     }
 }

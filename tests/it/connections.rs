@@ -1,5 +1,7 @@
 //! Deadlines and numbers of connections: who is let in, who must go, and after how long.
 
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
 use serde_json::json;
 use tokio::time::{Duration, Instant};
 
@@ -154,5 +156,54 @@ async fn loopback_is_exempt_from_the_number_for_each_address() {
     }
     for client in &mut clients {
         client.ask(json!({"cmd": "ping"})).await.ok();
+    }
+}
+
+/// An address of this machine that is not loopback, where it has one.
+fn elsewhere() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent: this only asks which way it would go.
+    socket.connect("198.51.100.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback())
+}
+
+#[tokio::test]
+async fn half_a_handshake_counts_as_a_connection_of_its_address() {
+    let Some(address) = elsewhere() else { return };
+    let server = Setup::new().set("listen", "0.0.0.0:0").limit("connections_per_address_max", 3).start().await;
+    let addr = SocketAddr::new(address, server.addr().port());
+    let mut half = Vec::new();
+    for begun in ["", "GET /ws HTTP/1.1\r\n", "POST /v4/group_open_http_svc/create_group HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"]
+    {
+        let mut client = RawClient::tcp(addr).await;
+        client.send(begun.as_bytes()).await;
+        half.push(client);
+    }
+    // The threads of the server take connections in no order.
+    let deadline = Instant::now() + Duration::from_secs(4);
+    loop {
+        let reply = RawClient::upgrade_with(addr, "").await;
+        if reply.status == 503 {
+            assert!(reply.header("Retry-After").is_some(), "{}", reply.head);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", reply.head);
+    }
+    drop(half);
+    while RawClient::upgrade_with(addr, "").await.status != 101 {
+        assert!(Instant::now() < deadline, "those who left still count");
+    }
+}
+
+#[tokio::test]
+async fn loopback_is_loopback_in_either_family() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return;
+    }
+    let server = Setup::new().set("listen", "[::]:0").limit("connections_per_address_max", 1).start().await;
+    let addr = SocketAddr::from(([127, 0, 0, 1], server.addr().port()));
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(RawClient::upgraded(addr).await);
     }
 }

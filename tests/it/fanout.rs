@@ -230,3 +230,67 @@ async fn many_counters_close_nobody() {
         ann.await_value(&room, &format!("k{n}"), 1).await;
     }
 }
+
+#[tokio::test]
+async fn who_does_not_read_is_owed_only_so_much() {
+    let server = Setup::new().unthrottled().limit("stall_deadline", 0).limit("ping_every", 0).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    let mut stalled = RawClient::narrow(server.addr()).await;
+    stalled.upgrade(server.addr()).await;
+    stalled.login("carl").await;
+    // Each time he is added and removed he is told so: 2 MB in all.
+    for _ in 0..350 {
+        let mut last = 0;
+        for _ in 0..30 {
+            ann.send(json!({"cmd": "addGroupMember", "groupID": room, "userIDList": ["carl"]})).await;
+            last = ann.send(json!({"cmd": "deleteGroupMember", "groupID": room, "userIDList": ["carl"]})).await;
+        }
+        ann.answer(last).await.ok();
+        ann.unfetched();
+    }
+    let mut bytes = 0;
+    while let Some((_, payload)) = timeout(PATIENCE, stalled.next_frame()).await.expect("he is closed") {
+        bytes += payload.len();
+        assert!(bytes < 1_200_000, "{bytes} bytes were kept for a reader who does not read");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_hears_of_all_his_busy_rooms() {
+    let server = Setup::new().unthrottled().limit("ping_every", 0).start().await;
+    let mut ann = server.user("ann").await;
+    let rooms = [ann.create("ChatRoom").await, ann.create("ChatRoom").await, ann.create("ChatRoom").await];
+    let mut slow = RawClient::narrow(server.addr()).await;
+    slow.upgrade(server.addr()).await;
+    slow.login("carl").await;
+    for room in &rooms {
+        let join = json!({"id": 1, "cmd": "joinGroup", "groupID": room}).to_string();
+        assert_eq!(slow.ask(&join).await["code"], 0);
+    }
+    let writer = async {
+        for round in 0.. {
+            let mut last = 0;
+            for room in &rooms {
+                last = ann.send(set(room, long_keys(round))).await;
+            }
+            ann.answer(last).await.ok();
+            ann.pushed();
+            ann.unfetched();
+        }
+    };
+    let reader = async {
+        let begun = Instant::now();
+        let mut newest: HashMap<String, i64> = HashMap::new();
+        while begun.elapsed() < Duration::from_secs(4) {
+            for _ in 0..6 {
+                let data = slow.next_text().await["data"].clone();
+                newest.insert(data["groupID"].as_str().expect("a push").to_owned(), data["value"].as_i64().expect("a value"));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        let (least, most) = (newest.values().min().expect("pushes"), newest.values().max().expect("pushes"));
+        assert!(newest.len() == rooms.len() && least * 2 > *most, "{newest:?}");
+    };
+    tokio::select! { () = writer => {}, () = reader => {} }
+}

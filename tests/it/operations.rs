@@ -233,3 +233,26 @@ async fn after_the_window_the_same_id_is_a_new_write() {
     }
     assert!(begun.elapsed() >= Duration::from_secs(1), "an id was forgotten within its window");
 }
+
+#[tokio::test]
+async fn a_group_made_anew_does_not_know_the_operations_of_the_old_one() {
+    let mut server = Server::start().await;
+    let mut ann = server.user("ann").await;
+    ann.create_as("ChatRoom", "room").await.ok();
+    ann.increase("room", "like", 1).await.ok();
+    let like = under("op", increase("room", "like", 5));
+    ann.ask(like.clone()).await.ok();
+    ann.dismiss("room").await.ok();
+    ann.create_as("ChatRoom", "room").await.ok();
+    let data = ann.ask(like.clone()).await.ok();
+    assert_eq!((&data["value"], &data["version"]), (&json!(5), &json!(1)), "{data}");
+    ann.dismiss("room").await.ok();
+    ann.create_as("ChatRoom", "room").await.ok();
+    server.restart("KILL").await;
+    let mut ann = server.user("ann").await;
+    let data = ann.ask(like.clone()).await.ok();
+    assert_eq!((&data["value"], &data["version"]), (&json!(5), &json!(1)), "{data}");
+    server.restart("TERM").await;
+    let mut ann = server.user("ann").await;
+    assert_eq!(ann.ask(like).await.ok()["replayed"], true);
+}

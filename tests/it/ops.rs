@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Duration, Instant};
 
-use crate::raw::RawClient;
+use crate::raw::{RawClient, TEXT, frame};
 use crate::server::{PATIENCE, Process, SECRET, Server, Setup, tallycast};
 use crate::usersig::Sig;
 
@@ -201,4 +201,24 @@ async fn it_ends_soon_when_nobody_is_there() {
     server.signal("TERM");
     assert_eq!(server.exit().await.code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(3).min(PATIENCE), "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn groups_that_do_not_exist_are_forgotten_at_once() {
+    let server = Setup::new().unthrottled().start().await;
+    let mut raw = RawClient::user(server.addr(), "ann").await;
+    for round in 0..200 {
+        let mut bytes = Vec::new();
+        for n in 0..60 {
+            let request = json!({"id": 1, "cmd": "getGroupCounters", "groupID": format!("no-{round}-{n}")});
+            bytes.extend(frame(true, TEXT, request.to_string().as_bytes()));
+        }
+        raw.send(&bytes).await;
+        for _ in 0..60 {
+            assert_eq!(raw.next_answer().await["code"], 10010);
+        }
+    }
+    let metrics = RawClient::http(server.addr(), "/metrics").await.body;
+    let line = metrics.lines().find(|line| line.starts_with("tallycast_groups ")).expect("a metric");
+    assert_eq!(line, "tallycast_groups 0", "nothing is kept of what is not there");
 }

@@ -267,3 +267,27 @@ async fn many_long_answers_at_once_stop_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_follows_a_close_frame_that_has_to_wait() {
+    let server = Setup::new().unthrottled().start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    let mut slow = RawClient::narrow(server.addr()).await;
+    slow.upgrade(server.addr()).await;
+    slow.login("ann").await;
+    // More than fits into the pipe, then writes that are still to be committed when the fault is seen.
+    let mut bytes = Vec::new();
+    for n in 0..6 {
+        let id = format!("{n:0>6000}");
+        bytes.extend(frame(true, TEXT, json!({"id": id, "cmd": "ping"}).to_string().as_bytes()));
+    }
+    for n in 0..10 {
+        let request = json!({"id": n, "cmd": "increaseGroupCounter", "groupID": room, "key": "like", "value": 1});
+        bytes.extend(frame(true, TEXT, request.to_string().as_bytes()));
+    }
+    bytes.extend(frame(true, BINARY, b"x"));
+    slow.send(&bytes).await;
+    ann.await_value(&room, "like", 10).await;
+    slow.expect_close(1003).await;
+}

@@ -172,6 +172,25 @@ fn seats_of_a_live_room_need_no_disk() {
 }
 
 #[test]
+fn a_group_made_anew_in_one_breath_begins_with_nothing_of_the_old_one() {
+    let mut world = World::new(GroupType::AvChatRoom);
+    world.ask("join", "owner", 0, Ask::Join);
+    world.commit(true);
+    world.write("write", Some("op"));
+    world.ask("end", "owner", 0, Ask::Dissolve);
+    world.ask("create", "owner", 0, Ask::Create(world.new_group(GroupType::AvChatRoom)));
+    world.write("outside", Some("op"));
+    world.ask("join", "owner", 0, Ask::Join);
+    world.write("inside", Some("op"));
+    world.commit(true);
+    assert!(world.sits(0));
+    let told: Vec<_> = world.told.lock().unwrap().drain(..).collect();
+    let find = |name| told.iter().find(|(told, _)| *told == name).map(|(_, answer)| answer.clone()).unwrap();
+    assert_eq!(find("outside").unwrap_err().code, Code::NotPermitted);
+    assert!(matches!(find("inside"), Ok(Data::Changed { value: 1, version: 1, replayed: false, .. })), "{:?}", find("inside"));
+}
+
+#[test]
 fn an_end_that_fails_changes_nothing() {
     let mut world = World::new(GroupType::AvChatRoom);
     world.ask("join", "owner", 0, Ask::Join);

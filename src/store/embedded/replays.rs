@@ -37,6 +37,14 @@ impl Replays {
         self.newest = self.newest.max(at);
     }
 
+    /// Forgets what is known of a group that ended: whatever is made under its id is another one.
+    pub(super) fn end(&mut self, group: &GroupId) {
+        if let Some(kept) = self.groups.remove(group) {
+            self.bytes -= kept.len();
+            self.count -= split(&kept).count() as u64;
+        }
+    }
+
     /// Makes room where there is too much, oldest first; `horizon` is the window's beginning.
     pub(super) fn bound(&mut self, mut horizon: UnixMillis) {
         while self.bytes > BYTES_MAX {

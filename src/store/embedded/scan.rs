@@ -13,7 +13,7 @@ use super::replays::Replays;
 use super::rows::Meta;
 use super::segment::name_of;
 use crate::domain::UnixMillis;
-use crate::domain::record::Entry;
+use crate::domain::record::{Effect, Entry};
 use crate::store::Lsn;
 
 /// Why the journal cannot be read.
@@ -115,6 +115,9 @@ impl Scan {
         if header.written >= horizon {
             for entry in block::entries::<Entry>(block.payload) {
                 let Entry::Command(record) = entry.map_err(|words| damaged(segment, start, &words))? else { continue };
+                if matches!(record.effect, Some(Effect::Dissolved)) {
+                    self.replays.end(&record.group);
+                }
                 if let Some(operation) = record.operation.as_ref().filter(|_| record.at >= horizon) {
                     self.replays.keep(record.group, record.at, operation);
                 }

@@ -81,6 +81,9 @@ struct Model {
 impl Model {
     fn take(&mut self, record: &Record) {
         if let Some(effect) = &record.effect {
+            if *effect == Effect::Dissolved {
+                self.operations.retain(|(group, _, _)| *group != record.group);
+            }
             apply(self.groups.entry(record.group.clone()).or_default(), effect);
         }
         if let Some(operation) = &record.operation {
