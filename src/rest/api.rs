@@ -140,9 +140,9 @@ impl Call<'_> {
         }
     }
 
-    /// Whether a user was ever seen. Who is here was seen, though that may be on its way to the disk still.
+    /// Whether a user was ever seen. Who is here, or was a moment ago, was seen, though that may be on its way to the disk still.
     pub async fn knows(&self, user: &UserId) -> Result<bool, Refusal> {
-        let here = self.rest.node.users.find(user).is_some_and(|user| !user.connections().is_empty());
+        let here = self.rest.node.users.find(user).is_some();
         let asked = user.clone();
         Ok(here || self.ask_store(|store, done| store.has_account(asked, done)).await?)
     }
