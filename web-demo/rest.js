@@ -10,6 +10,11 @@ function make(name, content, attributes = {}) {
   return element;
 }
 
+/** A text in which code stands between backticks. */
+function prose(text) {
+  return text.split("`").map((part, index) => (index % 2 ? make("code", part) : part));
+}
+
 /** Follows a reference inside the file. */
 function resolve(node) {
   if (!node?.$ref) return node ?? {};
@@ -37,7 +42,7 @@ function rows(schema, path = "") {
     const row = make("tr", [
       make("th", [path + name, ...needed], { scope: "row" }),
       make("td", kind(field)),
-      make("td", whole.description ?? inner.description ?? ""),
+      make("td", prose(whole.description ?? inner.description ?? "")),
     ]);
     return [row, ...(inner.properties ? rows(inner, `${path}${name}.`) : [])];
   });
@@ -57,7 +62,7 @@ function codes(answer) {
   const refusals = (answer.schema.anyOf ?? []).map(resolve).map((schema) => schema.properties?.ErrorCode?.description);
   const told = refusals.filter(Boolean).at(-1) ?? "";
   const list = told.split("; ").map((entry) => entry.match(/^(\d+): (.*)$/s)).filter(Boolean);
-  const row = ([, code, words]) => make("tr", [make("th", code, { scope: "row" }), make("td", words)]);
+  const row = ([, code, words]) => make("tr", [make("th", code, { scope: "row" }), make("td", prose(words))]);
   return list.length ? [make("h4", "Codes of its own"), make("table", make("tbody", list.map(row)))] : [];
 }
 
@@ -68,7 +73,7 @@ function call(path, { post }) {
   return make("article", [
     make("h3", post.summary),
     make("p", `POST ${path}`, { class: "path" }),
-    ...(post.description ? [make("p", post.description)] : []),
+    ...(post.description ? [make("p", prose(post.description))] : []),
     ...fields("Fields", asked.schema),
     ...example("For example", asked.example),
     ...fields("Answer", done),
@@ -79,7 +84,7 @@ function call(path, { post }) {
 
 const { info, paths, tags } = description;
 document.getElementById("title").textContent = info.title;
-document.getElementById("about").textContent = `${info.summary}. ${info.description}`;
+document.getElementById("about").replaceChildren(...prose(`${info.summary}. ${info.description}`));
 document.getElementById("calls").append(...Object.entries(paths).map(([path, item]) => call(path, item)));
 document.getElementById("index").append(...tags.flatMap(({ name }) => {
   const own = Object.values(paths).filter(({ post }) => post.tags.includes(name));
