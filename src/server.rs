@@ -119,6 +119,7 @@ impl Server {
                 tracing::error!("a shard had panicked");
             }
         }
+        self.audit.flush();
         self.node.store.clone().close().context("the store did not end cleanly")
     }
 }

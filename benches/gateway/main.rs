@@ -11,6 +11,7 @@ mod idle;
 mod load;
 mod machine;
 mod report;
+mod rest;
 mod restart;
 mod server;
 mod socket;
@@ -34,6 +35,8 @@ enum Name {
     Flood,
     /// A hot room of 100 members, 50 of whom stop reading
     Stalled,
+    /// Counter updates over REST beside the smallest answer of the same HTTP library
+    Rest,
     /// The start with a million groups on disk, clean and after a kill
     Restart,
 }
@@ -80,6 +83,7 @@ fn main() -> anyhow::Result<()> {
             Name::Idle => idle::measure(&args)?,
             Name::Flood => flood::measure(&args)?,
             Name::Stalled => stalled::measure(&args)?,
+            Name::Rest => rest::measure(&args)?,
             Name::Restart => restart::measure(&args)?,
         }
     }

@@ -46,17 +46,23 @@ pub struct Setup {
     folder: PathBuf,
     program: PathBuf,
     ping_every: &'static str,
+    durability: &'static str,
 }
 
 impl Setup {
     /// The usual: durable, unlimited, no pings.
     pub fn new(args: &Args, folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), program: args.program.clone(), ping_every: "0s" }
+        Self { folder: folder.to_owned(), program: args.program.clone(), ping_every: "0s", durability: "sync" }
     }
 
     /// With pings to silent clients.
     pub fn ping_every(self, ping_every: &'static str) -> Self {
         Self { ping_every, ..self }
+    }
+
+    /// With another setting of `store.durability`.
+    pub fn durability(self, durability: &'static str) -> Self {
+        Self { durability, ..self }
     }
 
     /// The folder of the store.
@@ -66,10 +72,10 @@ impl Setup {
 
     /// Starts the program and waits until it says where it listens.
     pub fn start(&self) -> anyhow::Result<Server> {
-        let (data, ping) = (self.data(), self.ping_every);
+        let (data, ping, durability) = (self.data(), self.ping_every, self.durability);
         let config = format!(
             "listen = \"127.0.0.1:0\"\n[app]\nsdk_app_id = {APP_ID}\nsecret_keys = [\"{SECRET}\"]\nadmins = [\"{ADMIN}\"]\n\
-             [store]\npath = {:?}\ndurability = \"sync\"\n[limits]{UNLIMITED}ping_every = \"{ping}\"\n",
+             [store]\npath = {:?}\ndurability = \"{durability}\"\n[rest]\ncalls_per_second_max = 0\n[limits]{UNLIMITED}ping_every = \"{ping}\"\n",
             data.display().to_string()
         );
         let file = self.folder.join("tallycast.toml");

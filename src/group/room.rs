@@ -88,6 +88,12 @@ impl Room {
         self.seats.len() - 1
     }
 
+    /// A connection that sits here was told everything up to a version.
+    pub fn knows(&mut self, at: usize, seen: u64) {
+        let seat = &mut self.seats[at];
+        seat.seen = seat.seen.max(seen);
+    }
+
     /// Takes a seat away. The connection that was moved to its index comes back.
     pub fn rise(&mut self, at: usize) -> Option<u32> {
         self.seats.swap_remove(at);

@@ -131,7 +131,7 @@ impl Shard {
         }
         match seating {
             Seating::Same => {}
-            Seating::Sit(group, seen, kind) => self.sit(connection, group, seen, kind),
+            Seating::Sit(group, seen, kind) => self.sit(connection, group, seen, kind, answers.is_some()),
             Seating::Rise(group) => {
                 let mut outboxes = self.outboxes.borrow_mut();
                 let place = outboxes.places(connection.slot).and_then(|places| {
@@ -146,14 +146,19 @@ impl Shard {
         }
     }
 
-    fn sit(&self, connection: ConnId, group: GroupId, seen: u64, kind: u8) {
+    /// Seats a connection; `told`: the frame before it held a snapshot of the version `seen`.
+    fn sit(&self, connection: ConnId, group: GroupId, seen: u64, kind: u8, told: bool) {
         let interval = self.node.limits.push_min_interval[kind as usize];
         let known = self.rooms.borrow().get(&group).cloned();
         let room = known.unwrap_or_else(|| Rc::new(RefCell::new(Room::new(group.clone(), interval))));
         let mut outboxes = self.outboxes.borrow_mut();
         let Some(fd) = outboxes.socket(connection.slot).map(|socket| socket.as_raw_fd()) else { return };
         let Some(places) = outboxes.places(connection.slot) else { return };
-        if places.iter().any(|place| Rc::ptr_eq(&place.room, &room)) {
+        if let Some(place) = places.iter().find(|place| Rc::ptr_eq(&place.room, &room)) {
+            // It sat already, and what was to be pushed to it may be in the snapshot.
+            if told {
+                room.borrow_mut().knows(place.at, seen);
+            }
             return;
         }
         let max = self.node.limits.groups_per_connection_max;

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
-use axum::extract::{Extension, OriginalUri, Query, Request, State};
+use axum::extract::{Extension, OriginalUri, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::audit::Audit;
 use super::body::Body;
+use super::caller::{GoodSigs, identify};
 use super::{accounts, counters, groups, members};
-use crate::auth::{Keys, SigError};
+use crate::auth::Keys;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, OpId, UserId};
 use crate::domain::throttle::{Throttle, Window};
@@ -83,6 +84,7 @@ pub struct Rest {
     pub audit: Audit,
     /// Pages of the list of all groups that were told where to go on.
     pub cursors: groups::Cursors,
+    good_sigs: GoodSigs,
     calls_max: Window,
     throttles: Vec<Mutex<Throttle>>,
 }
@@ -91,7 +93,8 @@ impl Rest {
     /// `calls_max`: calls of each API in a second, 0 = no limit.
     pub fn new(node: Arc<Node>, keys: Arc<Keys>, audit: Audit, calls_max: u32) -> Self {
         let throttles = Api::ALL.iter().map(|_| Mutex::default()).collect();
-        Self { node, keys, audit, cursors: Default::default(), calls_max: Window { calls_max, millis: 1000 }, throttles }
+        let calls_max = Window { calls_max, millis: 1000 };
+        Self { node, keys, audit, cursors: Default::default(), good_sigs: Default::default(), calls_max, throttles }
     }
 }
 
@@ -137,9 +140,9 @@ impl Call<'_> {
         }
     }
 
-    /// Whether a user was ever seen. Who is here was seen, though that may be on its way to the disk still.
+    /// Whether a user was ever seen. Who is here, or was a moment ago, was seen, though that may be on its way to the disk still.
     pub async fn knows(&self, user: &UserId) -> Result<bool, Refusal> {
-        let here = self.rest.node.users.find(user).is_some_and(|user| !user.connections().is_empty());
+        let here = self.rest.node.users.find(user).is_some();
         let asked = user.clone();
         Ok(here || self.ask_store(|store, done| store.has_account(asked, done)).await?)
     }
@@ -186,8 +189,8 @@ async fn serve(State(rest): State<Arc<Rest>>, Extension(Peer(peer)): Extension<P
         Some(Ok(Ok(bytes))) => {
             let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
             let path = uri.path().strip_prefix("/v4").unwrap_or_default();
-            let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default();
-            (dispatch(&rest, peer, &parts.method, path, &query, &parts.headers, &bytes).await, true)
+            let query = uri.query().unwrap_or_default();
+            (dispatch(&rest, peer, &parts.method, path, query, &parts.headers, &bytes).await, true)
         }
     };
     let text = render(answer);
@@ -226,7 +229,7 @@ async fn dispatch(
     peer: SocketAddr,
     method: &Method,
     path: &str,
-    query: &[(String, String)],
+    query: &str,
     headers: &HeaderMap,
     bytes: &Bytes,
 ) -> Result<Answer, Refusal> {
@@ -239,7 +242,10 @@ async fn dispatch(
         .and_then(|path| path.split_once('/'))
         .ok_or_else(|| bad_request("the address must be /v4/service/command"))?;
     let api = Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))?;
-    let admin = identify(rest, query)?;
+    let admin = identify(query, &rest.keys.get(), &rest.good_sigs, unix_millis() / 1000)?;
+    if !rest.node.users.is_admin(&admin) {
+        return Err(Refusal::new(Code::NotAdmin, "only app admins may call REST: see app.admins"));
+    }
     let slot = &rest.throttles[api as usize];
     let now = rest.node.millis(Instant::now());
     if slot.lock().unwrap_or_else(PoisonError::into_inner).admit(rest.calls_max, now).is_err() {
@@ -281,27 +287,4 @@ async fn dispatch(
     let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
     rest.node.count_call(api.name(), code);
     answer
-}
-
-/// Who calls, in the order of the contract's checks.
-fn identify(rest: &Rest, query: &[(String, String)]) -> Result<UserId, Refusal> {
-    let parameter = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let keyring = rest.keys.get();
-    match parameter("sdkappid").and_then(|id| id.parse::<u64>().ok()) {
-        None => return Err(Refusal::new(Code::NoAppId, "sdkappid is missing or no number")),
-        Some(id) if id != keyring.app_id() => return Err(Refusal::new(Code::NoSuchApp, "this server serves another sdkappid")),
-        Some(_) => {}
-    }
-    let bad = |text| Refusal::new(Code::BadUrlParameter, text);
-    let identifier =
-        parameter("identifier").and_then(|name| UserId::parse(name).ok()).ok_or_else(|| bad("identifier is missing or no user"))?;
-    let sig = parameter("usersig").ok_or_else(|| bad("usersig is missing"))?;
-    parameter("random").and_then(|random| random.parse::<u32>().ok()).ok_or_else(|| bad("random must be a number from 0 to 4294967295"))?;
-    parameter("contenttype").filter(|kind| *kind == "json").ok_or_else(|| bad("contenttype must be json"))?;
-    let refuse = |e: SigError| Refusal::new(e.code(), e.to_string());
-    keyring.verify(&identifier, sig, unix_millis() / 1000).map_err(refuse)?;
-    if !rest.node.users.is_admin(&identifier) {
-        return Err(Refusal::new(Code::NotAdmin, "only app admins may call REST: see app.admins"));
-    }
-    Ok(identifier)
 }

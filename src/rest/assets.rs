@@ -11,14 +11,19 @@ use rust_embed::RustEmbed;
 #[folder = "web-demo/"]
 struct Files;
 
+/// The description of the REST calls, which `rest.html` shows.
+const OPENAPI: &str = include_str!("../../docs/openapi.json");
+
 const POLICY: &str =
     "default-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `/` and the files it needs.
 pub fn page() -> Router {
     let index = |headers: HeaderMap| async move { file("index.html", &headers) };
+    let openapi = || async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI) };
     Router::new()
         .route("/", get(index))
+        .route("/openapi.json", get(openapi))
         .route("/{*path}", get(|Path(path): Path<String>, headers: HeaderMap| async move { file(&path, &headers) }))
 }
 

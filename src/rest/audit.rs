@@ -4,15 +4,20 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
 /// Lines that may wait for the disk.
 const LINES_MAX: usize = 10_000;
 
+/// How long lines are gathered before they are written: one wake-up and one write for all that came meanwhile.
+const GATHER_FOR: Duration = Duration::from_millis(5);
+
 enum Line {
     Text(String),
     Reopen,
+    Flush(SyncSender<()>),
 }
 
 /// The way to the file.
@@ -38,6 +43,15 @@ impl Audit {
         }
     }
 
+    /// Waits until everything that came before is in the file.
+    pub fn flush(&self) {
+        let (tell, told) = sync_channel(1);
+        if self.0.send(Line::Flush(tell)).is_ok() {
+            // Whoever writes has ended where nothing comes, and then there is nothing to wait for.
+            let _ = told.recv();
+        }
+    }
+
     /// Opens the file anew, after somebody has moved it away.
     pub fn reopen(&self) {
         // Whoever finds the queue full sends the signal again.
@@ -50,16 +64,31 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn write_all(mut file: File, path: &Path, waiting: &Receiver<Line>) {
-    while let Ok(line) = waiting.recv() {
-        let done = match line {
-            Line::Text(mut text) => {
-                text.push('\n');
-                file.write_all(text.as_bytes()).map_err(|e| format!("{e}: {}", text.trim_end()))
-            }
-            Line::Reopen => open(path).map(|fresh| file = fresh).map_err(|e| e.to_string()),
-        };
-        if let Err(e) = done {
-            tracing::error!("the audit file {}: {e}", path.display());
+    let complain = |e: String| tracing::error!("the audit file {}: {e}", path.display());
+    while let Ok(first) = waiting.recv() {
+        if matches!(first, Line::Text(_)) {
+            std::thread::sleep(GATHER_FOR);
         }
+        let mut lines = String::new();
+        for line in std::iter::once(first).chain(waiting.try_iter().take(LINES_MAX)) {
+            if let Line::Text(text) = line {
+                lines.push_str(&text);
+                lines.push('\n');
+                continue;
+            }
+            write(&mut file, &mut lines).unwrap_or_else(complain);
+            match line {
+                Line::Reopen => open(path).map(|fresh| file = fresh).unwrap_or_else(|e| complain(e.to_string())),
+                Line::Flush(tell) => drop(tell.send(())),
+                Line::Text(_) => {}
+            }
+        }
+        write(&mut file, &mut lines).unwrap_or_else(complain);
     }
+}
+
+/// Writes lines as one; where that fails they are in the words, so that they are not lost.
+fn write(file: &mut File, lines: &mut String) -> Result<(), String> {
+    let lines = std::mem::take(lines);
+    file.write_all(lines.as_bytes()).map_err(|e| format!("{e}: {}", lines.trim_end()))
 }

@@ -6,6 +6,7 @@ pub mod api;
 pub mod assets;
 pub mod audit;
 mod body;
+mod caller;
 mod counters;
 mod export;
 mod groups;

@@ -305,6 +305,20 @@ test('the page works where only its own files may run', async () => {
   await leave();
 });
 
+test('the REST calls are shown as their description tells them', async () => {
+  const { page, leave } = await visit();
+  const description = await (await page.request.get(`${gateway.base}/openapi.json`)).json();
+  await page.goto(`${gateway.base}/rest.html`);
+  await page.locator('article').first().waitFor();
+  const shown = await page.locator('article').evaluateAll((articles) => articles.map((article) => article.id));
+  assert.deepEqual(shown, Object.values(description.paths).map(({ post }) => post.operationId));
+  await page.screenshot({ path: join(SHOTS, 'rest-wide.png') });
+  await page.setViewportSize({ width: 390, height: 844 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, 'nothing sticks out on a phone');
+  await page.screenshot({ path: join(SHOTS, 'rest-phone.png') });
+  await leave();
+});
+
 test('the keyboard alone is enough', async () => {
   const room = await quietRoom();
   const { page, leave } = await visit({ room });

@@ -262,6 +262,7 @@ impl Answer {
 struct Seen {
     floor: HashMap<String, u64>,
     newest: HashMap<(String, String), u64>,
+    epochs: HashMap<String, String>,
 }
 
 impl Seen {
@@ -279,6 +280,11 @@ impl Seen {
             }
             Some("GROUP_DISMISSED" | "GROUP_RESYNC") => self.forget(&group),
             None if data["status"].is_string() => {
+                // Somebody who was out did not hear that the group ended; what he joins now is another one.
+                let epoch = data["epoch"].as_str().unwrap_or_default().to_owned();
+                if self.epochs.insert(group.clone(), epoch.clone()).is_some_and(|before| before != epoch) {
+                    self.forget(&group);
+                }
                 self.floor.insert(group, data["version"].as_u64().unwrap_or_default());
             }
             // A group that its owner dismissed begins again at version 0; only creating it anew shows that.

@@ -32,5 +32,6 @@ mod rest_openapi;
 mod rest_vendor;
 mod server;
 mod throttle;
+mod turmoil;
 mod usersig;
 mod wire;

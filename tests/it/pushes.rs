@@ -155,3 +155,21 @@ async fn somebody_who_joins_between_two_pushes_takes_nobodys_turn() {
     ann.await_value(&room, "like", 2).await;
     ben.await_value(&room, "like", 2).await;
 }
+
+#[tokio::test]
+async fn who_joins_again_gets_a_snapshot_and_then_only_what_is_newer() {
+    let server = Setup::new().unthrottled().start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    for n in 1..=30 {
+        let written = ann.send(increase(&room, "like", 1)).await;
+        let joined = ann.send(json!({"cmd": "joinGroup", "groupID": room})).await;
+        ann.answer(written).await.ok();
+        let data = ann.answer(joined).await.ok();
+        assert_eq!((&data["status"], &data["counters"]), (&json!("AlreadyInGroup"), &json!({"like": n})));
+        // The client watches the versions; whether the push came before the snapshot is a matter of luck.
+        ann.pushed();
+    }
+    ann.increase(&room, "like", 1).await.ok();
+    ann.await_value(&room, "like", 31).await;
+}

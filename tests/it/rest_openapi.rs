@@ -101,6 +101,12 @@ fn the_description_names_every_call_and_no_other() {
     }
 }
 
+/// How many calls schemathesis says it has made.
+fn generated(told: &str) -> u64 {
+    let line = told.lines().find_map(|line| line.trim().split_once(" generated"));
+    line.and_then(|(count, _)| count.parse().ok()).unwrap_or_else(|| panic!("no count of calls in\n{told}"))
+}
+
 /// Calls that reached a command, as the server counted them.
 async fn counted(server: &Server) -> u64 {
     let metrics = RawClient::http(server.addr(), "/metrics").await.body;
@@ -117,8 +123,9 @@ async fn schemathesis_finds_no_answer_that_is_not_described() {
     let settings = ["--config-file", "tests/oracles/schemathesis.toml"];
     let shapes = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
     let url = format!("http://{}", server.addr());
+    let mut made = 0;
     // First with an admin's UserSig, so that the calls themselves are tried; then with whatever comes, to try the door.
-    for (examples, settings) in [("60", settings.as_slice()), ("10", &[])] {
+    for (examples, settings) in [("45", settings.as_slice()), ("10", &[])] {
         let mut command = python(SCHEMATHESIS);
         let program = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").and_then(|(_, folder)| folder).expect("a folder");
         let program = std::path::Path::new(program).join(SCHEMATHESIS);
@@ -126,8 +133,9 @@ async fn schemathesis_finds_no_answer_that_is_not_described() {
         command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", examples, "--seed", "1", "--generation-deterministic"]);
         command.args(["--suppress-health-check", "all", "--no-color", "--warnings", "off"]);
         command.env("TALLYCAST_SIG", sign(ADMIN));
-        run(command).await;
+        made += generated(&run(command).await);
     }
+    assert!(made >= 2000, "only {made} calls were made");
     let calls = counted(&server).await;
-    assert!(calls >= 2000, "only {calls} calls came through the door");
+    assert!(calls >= 1500, "only {calls} calls came through the door");
 }

@@ -1,5 +1,7 @@
 //! One shard on a store of its own, its turns taken by hand.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::name::UserId;
 use crate::domain::throttle::Window;
