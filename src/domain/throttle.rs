@@ -21,9 +21,15 @@ pub struct Window {
     pub millis: u64,
 }
 
+impl Window {
+    fn micros(self) -> u64 {
+        self.millis.saturating_mul(1000)
+    }
+}
+
 impl Throttle {
     /// Lets a call through, or says in how many milliseconds one would pass. `now` is of a clock that never runs
-    /// backwards, in milliseconds.
+    /// backwards, in microseconds: in milliseconds a window could seem over nearly one of them too early.
     pub fn admit(&mut self, window: Window, now: u64) -> Result<(), u64> {
         let n = window.calls_max as usize;
         if n == 0 {
@@ -34,8 +40,8 @@ impl Throttle {
             return Ok(());
         }
         let age = now.saturating_sub(self.stamps[self.oldest]);
-        if age < window.millis {
-            return Err(window.millis - age);
+        if age < window.micros() {
+            return Err((window.micros() - age).div_ceil(1000));
         }
         self.stamps[self.oldest] = now;
         self.oldest = (self.oldest + 1) % n;
@@ -44,7 +50,7 @@ impl Throttle {
 
     /// Whether no call of the past counts any more, so that forgetting the user changes nothing.
     pub fn is_idle(&self, window: Window, now: u64) -> bool {
-        self.stamps.iter().all(|stamp| now.saturating_sub(*stamp) >= window.millis)
+        self.stamps.iter().all(|stamp| now.saturating_sub(*stamp) >= window.micros())
     }
 }
 
@@ -58,11 +64,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_admits_exactly_what_the_window_allows(steps in prop::collection::vec(0u64..900, 1..400)) {
+        fn it_admits_exactly_what_the_window_allows(steps in prop::collection::vec(0u64..900_000, 1..400)) {
             let (mut throttle, mut now, mut admitted) = (Throttle::default(), 0, Vec::<u64>::new());
             for step in steps {
                 now += step;
-                let inside = admitted.iter().filter(|t| now - **t < WINDOW.millis).count();
+                let inside = admitted.iter().filter(|t| now - **t < WINDOW.micros()).count();
                 match throttle.admit(WINDOW, now) {
                     Ok(()) => {
                         prop_assert!(inside < 20, "the 21st call of a window passed");
@@ -72,10 +78,10 @@ mod tests {
                         prop_assert_eq!(inside, 20, "the 20th call of a window was refused");
                         prop_assert!(wait > 0);
                         let oldest = admitted[admitted.len() - 20];
-                        prop_assert_eq!(now + wait, oldest + WINDOW.millis, "the wait is exact");
+                        prop_assert_eq!(wait, (oldest + WINDOW.micros() - now).div_ceil(1000), "the wait is exact");
                     }
                 }
-                prop_assert_eq!(throttle.is_idle(WINDOW, now), admitted.iter().all(|t| now - t >= WINDOW.millis));
+                prop_assert_eq!(throttle.is_idle(WINDOW, now), admitted.iter().all(|t| now - t >= WINDOW.micros()));
             }
         }
     }
@@ -87,9 +93,10 @@ mod tests {
             assert_eq!(throttle.admit(WINDOW, 0), Ok(()));
         }
         for now in 0..5000 {
-            assert_eq!(throttle.admit(WINDOW, now), Err(5000 - now));
+            assert_eq!(throttle.admit(WINDOW, now * 1000), Err(5000 - now));
         }
-        assert_eq!(throttle.admit(WINDOW, 5000), Ok(()));
+        assert_eq!(throttle.admit(WINDOW, 4_999_999), Err(1));
+        assert_eq!(throttle.admit(WINDOW, 5_000_000), Ok(()));
     }
 
     #[test]

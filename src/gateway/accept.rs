@@ -65,7 +65,7 @@ impl Door {
             self.shard.sweep();
             if self.shard.index == 0 {
                 let limits = &self.shard.node.limits;
-                self.shard.node.users.sweep([limits.writes, limits.reads], self.shard.node.millis(now));
+                self.shard.node.users.sweep([limits.writes, limits.reads], self.shard.node.micros(now));
                 self.gate.addresses.sweep(now);
             }
         }

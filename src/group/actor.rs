@@ -28,8 +28,8 @@ pub const MAILBOX_MAX: usize = 65_536;
 /// What the actor must know of this moment.
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {
-    /// Milliseconds of a clock that never runs backwards.
-    pub millis: u64,
+    /// Microseconds of a clock that never runs backwards.
+    pub micros: u64,
     /// Milliseconds since the Unix epoch.
     pub unix: UnixMillis,
     /// The limits in force.

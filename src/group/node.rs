@@ -75,9 +75,9 @@ impl Node {
         self.inboxes[connection.shard as usize].put(letter);
     }
 
-    /// Milliseconds since the start of the node.
-    pub fn millis(&self, now: Instant) -> u64 {
-        now.duration_since(self.started).as_millis() as u64
+    /// Microseconds since the start of the node.
+    pub fn micros(&self, now: Instant) -> u64 {
+        now.duration_since(self.started).as_micros() as u64
     }
 
     /// Counts a REST call's answer.

@@ -222,7 +222,7 @@ fn admit(user: &User, call: Call, at: Moment<'_>) -> Result<(), Refusal> {
         Call::Write => (at.limits.writes, "set, increase and decrease"),
         Call::Read => (at.limits.reads, "get"),
     };
-    user.admit(call, window, at.millis).map_err(|wait| {
+    user.admit(call, window, at.micros).map_err(|wait| {
         let message = format!("more than {} calls of {what} in {} ms: wait for retryAfter milliseconds", window.calls_max, window.millis);
         Refusal::new(Code::TooFrequent, message).after(wait)
     })

@@ -322,7 +322,7 @@ impl Shard {
 
     fn moment(&self) -> Moment<'_> {
         Moment {
-            millis: self.node.millis(self.now()),
+            micros: self.node.micros(self.now()),
             unix: unix_millis(),
             limits: &self.node.limits,
             prints: &self.node.prints,

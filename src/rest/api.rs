@@ -247,7 +247,7 @@ async fn dispatch(
         return Err(Refusal::new(Code::NotAdmin, "only app admins may call REST: see app.admins"));
     }
     let slot = &rest.throttles[api as usize];
-    let now = rest.node.millis(Instant::now());
+    let now = rest.node.micros(Instant::now());
     if slot.lock().unwrap_or_else(PoisonError::into_inner).admit(rest.calls_max, now).is_err() {
         let text = format!("more than {} calls of {} in a second: call it less often", rest.calls_max.calls_max, api.name());
         return Err(Refusal::new(Code::TooManyCalls, text));

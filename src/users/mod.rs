@@ -175,9 +175,9 @@ mod tests {
         user.admit(Call::Write, window, 0).unwrap();
         users.leave(&user, connection(1));
         drop(user);
-        users.sweep([window; 2], 4999);
+        users.sweep([window; 2], 4_999_999);
         assert_eq!(users.len(), 1);
-        users.sweep([window; 2], 5000);
+        users.sweep([window; 2], 5_000_000);
         assert!(users.is_empty());
     }
 }
