@@ -93,9 +93,9 @@ impl Session {
 
     /// A faulty frame came in. Error: one more than allowed in a minute; it is not answered.
     pub fn fault(&mut self, limits: &Limits, now: Instant) -> Result<(), Close> {
-        let millis = now.duration_since(self.began).as_millis() as u64;
+        let micros = now.duration_since(self.began).as_micros() as u64;
         self.faults
-            .admit(Window { calls_max: limits.faults_per_minute_max, millis: MINUTE_MILLIS }, millis)
+            .admit(Window { calls_max: limits.faults_per_minute_max, millis: MINUTE_MILLIS }, micros)
             .map_err(|_| Close::TOO_MANY_FAULTS)
     }
 

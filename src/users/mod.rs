@@ -56,7 +56,7 @@ impl User {
         }
     }
 
-    /// Lets a call through, or says in how many milliseconds one would pass.
+    /// Lets a call through, or says in how many milliseconds one would pass. `now` is in microseconds.
     pub fn admit(&self, call: Call, window: Window, now: u64) -> Result<(), u64> {
         lock(&self.throttles)[call as usize].admit(window, now)
     }
@@ -129,7 +129,8 @@ impl Users {
         self.by_name.get(id).map(|user| user.clone())
     }
 
-    /// Forgets users of whom nothing counts any more. `windows` are those of writes and reads.
+    /// Forgets users of whom nothing counts any more. `windows` are those of writes and reads, `now` is in
+    /// microseconds.
     pub fn sweep(&self, windows: [Window; 2], now: u64) {
         self.by_name.retain(|_, user| Arc::strong_count(user) > 1 || !user.is_idle(windows, now));
     }
