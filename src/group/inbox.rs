@@ -4,6 +4,7 @@
 //! Both are taken in one grip: a push can therefore never overtake the answer that was written before it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -72,6 +73,7 @@ pub struct Mail {
 #[derive(Default)]
 pub struct Inbox {
     mail: Mutex<Mail>,
+    has_letters: AtomicBool,
     bell: Notify,
 }
 
@@ -84,6 +86,7 @@ impl Inbox {
             mail.news.remove(group);
         }
         mail.letters.push(letter);
+        self.has_letters.store(true, Ordering::Release);
         drop(mail);
         self.bell.notify_one();
     }
@@ -108,7 +111,14 @@ impl Inbox {
 
     /// Takes everything; `spare` becomes the empty inbox.
     pub fn take(&self, spare: &mut Mail) {
-        std::mem::swap(&mut *self.mail(), spare);
+        let mut mail = self.mail();
+        std::mem::swap(&mut *mail, spare);
+        self.has_letters.store(false, Ordering::Release);
+    }
+
+    /// Whether letters wait: what the shard itself is told now comes after them.
+    pub fn has_letters(&self) -> bool {
+        self.has_letters.load(Ordering::Acquire)
     }
 
     /// Rings without a letter: the shard has work of its own.

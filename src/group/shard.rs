@@ -103,7 +103,8 @@ impl Shard {
     /// Tells a group something. Never waits.
     pub fn tell(&self, command: Command) {
         let home = self.node.home_of(&command.group);
-        if home == self.index as usize {
+        // Nobody may pass what was said to this shard before: a subscription that came with a login on another shard, for one.
+        if home == self.index as usize && !self.inbox().has_letters() {
             self.take_command(command);
             self.ring();
         } else {

@@ -39,11 +39,11 @@ fn a_wave_of_logins_loses_no_subscription() {
         origin: Origin::Socket,
     };
     for n in 0..LOADING_MAX + 1 {
-        shard.tell(attach(&format!("group-{n}")));
+        shard.take_command(attach(&format!("group-{n}")));
     }
     assert_eq!(shard.actors.borrow().len(), LOADING_MAX + 1);
     for _ in 0..MAILBOX_MAX {
-        shard.tell(attach("group-0"));
+        shard.take_command(attach("group-0"));
     }
     assert_eq!(shard.actors.borrow()[&GroupId::parse("group-0").unwrap()].borrow().mailbox.len(), MAILBOX_MAX + 1);
     shard.node.store.clone().close().unwrap();
