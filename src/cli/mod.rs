@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and which exit code comes of it. The only place where errors become text
 //! on standard error; it knows no rule of the gateway.
 
+pub mod bench;
 mod check_config;
 mod demo;
 pub mod log;

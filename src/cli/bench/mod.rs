@@ -1,0 +1,3 @@
+//! `tallycast bench`: the load tool.
+
+pub mod report;
