@@ -1,13 +1,17 @@
 //! What a load test has found, as plain values: filled by the engine, shown by the modules below. It measures nothing, and
 //! shows nothing that was not measured: what could not be seen is absent, never zero.
 
+mod figures;
 mod latency;
+mod require;
+pub mod words;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use latency::Latency;
+pub use require::{Requirement, figures as figures_that_can_be_required};
 
 /// The result of one load test, or of several processes' parts of one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -59,8 +63,8 @@ pub struct Counts {
     pub connections: Connections,
     /// Pushes that arrived at members.
     pub deliveries: u64,
-    /// Pushes there would have been had every acknowledged write been pushed to every member by itself. The gateway may send
-    /// fewer under load: each push carries the newest value.
+    /// Pushes there would have been had every write applied in the rooms (as their versions tell: other writers' too) been
+    /// pushed to every member of this tool by itself. Under load the gateway may send fewer: a push carries the newest value.
     pub pushes_expected: u64,
     /// How many members were watched for freshness, of how many. None: freshness was not measured.
     pub sample: Option<Sample>,
@@ -232,6 +236,49 @@ pub enum Verdict {
     Broken,
     /// Nothing speaks against it, but it could not be shown.
     Unproven,
+}
+
+impl Span {
+    /// All, in the order in which they are shown.
+    pub const ALL: [Self; 7] =
+        [Self::Acknowledgement, Self::Push, Self::Freshness, Self::Connect, Self::Return, Self::Bystander, Self::BystanderCalm];
+
+    /// As it is called in requirements and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledgement => "acknowledgement",
+            Self::Push => "push",
+            Self::Freshness => "freshness",
+            Self::Connect => "connect",
+            Self::Return => "return",
+            Self::Bystander => "bystander",
+            Self::BystanderCalm => "bystander-calm",
+        }
+    }
+}
+
+impl Writes {
+    /// All refused ones, whatever the code.
+    pub fn refused(&self) -> u64 {
+        self.refused.values().sum()
+    }
+}
+
+impl Report {
+    /// Judges each requirement, in place of those judged before.
+    pub fn judge(&mut self, requirements: &[Requirement]) {
+        self.outcome.requirements = requirements.iter().map(|requirement| requirement.judge(self)).collect();
+    }
+
+    /// The program's exit code: 3 when conservation is broken, else 4 when a requirement was missed, else 0.
+    pub fn exit_code(&self) -> u8 {
+        let verdict = self.conservation.as_ref().map(Conservation::verdict);
+        match verdict {
+            Some(Verdict::Broken) => 3,
+            _ if self.outcome.requirements.iter().any(|required| !required.met) => 4,
+            _ => 0,
+        }
+    }
 }
 
 impl Conservation {
