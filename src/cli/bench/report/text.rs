@@ -50,9 +50,6 @@ pub fn written(told: &Told, ink: Ink) -> String {
         // Writing into a string cannot fail, here and below.
         let _ = writeln!(text, "  {name}  {}", without_controls(value));
     }
-    if let Some(finding) = &told.finding {
-        write_finding(&mut text, finding, ink);
-    }
     write_latencies(&mut text, &told.latencies, ink);
     for group in &told.groups {
         write_group(&mut text, group, ink);
@@ -62,6 +59,10 @@ pub fn written(told: &Told, ink: Ink) -> String {
         for warning in &told.warnings {
             let _ = writeln!(text, "  ! {}", wrapped(&without_controls(warning), "    "));
         }
+    }
+    // Last, where a terminal shows it when the command has ended.
+    if let Some(finding) = &told.finding {
+        write_finding(&mut text, finding, ink);
     }
     write_requirements(&mut text, &told.requirements, ink);
     text
