@@ -1,17 +1,26 @@
 //! What a load test has found, as plain values: filled by the engine, shown by the modules below. It measures nothing, and
 //! shows nothing that was not measured: what could not be seen is absent, never zero.
 
+mod csv;
 mod figures;
+mod html;
+mod json;
 mod latency;
+mod merge;
+mod told;
 mod require;
-pub mod words;
+mod show;
+mod text;
+mod words;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use latency::Latency;
+pub use merge::Args as MergeArgs;
 pub use require::{Requirement, figures as figures_that_can_be_required};
+pub use show::Showing;
 
 /// The result of one load test, or of several processes' parts of one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -270,11 +279,12 @@ impl Report {
         self.outcome.requirements = requirements.iter().map(|requirement| requirement.judge(self)).collect();
     }
 
-    /// The program's exit code: 3 when conservation is broken, else 4 when a requirement was missed, else 0.
+    /// The program's exit code: 3 when conservation is broken, or was not shown although the run came to its end; else 4 when a
+    /// requirement was missed; else 0.
     pub fn exit_code(&self) -> u8 {
-        let verdict = self.conservation.as_ref().map(Conservation::verdict);
-        match verdict {
+        match self.conservation.as_ref().map(Conservation::verdict) {
             Some(Verdict::Broken) => 3,
+            Some(Verdict::Unproven) if !self.outcome.interrupted => 3,
             _ if self.outcome.requirements.iter().any(|required| !required.met) => 4,
             _ => 0,
         }

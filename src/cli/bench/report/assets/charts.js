@@ -1,0 +1,170 @@
+// Draws the charts of a report from the JSON in the page. It computes no figure that the tables tell: those are written out.
+'use strict';
+
+(() => {
+  const report = JSON.parse(document.getElementById('report').textContent);
+  const POINTS = 400;
+  const PAPER_WIDTH = { whole: 660, half: 300 };
+  const COLOURS = {
+    acknowledgement: '--blue', push: '--amber', freshness: '--red', connect: '--grey',
+    return: '--teal', bystander: '--violet', 'bystander-calm': '--violet',
+  };
+  let plots = [];
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const three = (number) => (Number.isInteger(number) ? String(number) : number.toPrecision(3).replace(/\.?0+$/, ''));
+  const none = (say) => (value) => (value == null ? '–' : say(value));
+  const time = none((us) => (us < 999.5 ? `${three(us)} µs` : us < 999500 ? `${three(us / 1e3)} ms` : `${three(us / 1e6)} s`));
+  const count = none((number) => number.toLocaleString('en-US', { maximumFractionDigits: 1 }));
+  const short = (number) => (number >= 1e6 ? `${three(number / 1e6)}M` : number >= 1e4 ? `${three(number / 1e3)}k` : count(number));
+  const mebibytes = none((bytes) => `${three(bytes / 1048576)} MiB`);
+  const percent = none((number) => `${three(number)} %`);
+  const percentile = (x) => `${+(100 - 100 / 10 ** x).toFixed(Math.max(0, Math.ceil(x) - 1) + (x < 1 ? 1 : 0))} %`;
+
+  /** The time within which all but 1 in 10^x lie, for each x; null where fewer were timed than that. */
+  function alongPercentiles(latency, xs) {
+    const buckets = latency.buckets_us;
+    const most = Math.log10(latency.count);
+    let [at, sum] = [0, buckets[0][1]];
+    return xs.map((x) => {
+      if (x > most + xs[1]) return null;
+      const rank = Math.min(latency.count, Math.ceil(latency.count * (1 - 10 ** -x)));
+      while (sum < rank && at < buckets.length - 1) sum += buckets[++at][1];
+      return x >= most ? buckets.at(-1)[0] : buckets[at][0];
+    });
+  }
+
+  function percentiles() {
+    const shown = Object.entries(report.latencies).filter(([, latency]) => latency.count > 0);
+    if (!shown.length) return null;
+    const end = Math.max(1, ...shown.map(([, latency]) => Math.log10(latency.count)));
+    const xs = Array.from({ length: POINTS }, (_, at) => (at * end) / (POINTS - 1));
+    const ticks = [0, Math.log10(2), ...Array.from({ length: Math.floor(end) }, (_, at) => at + 1)];
+    return {
+      data: [xs, ...shown.map(([, latency]) => alongPercentiles(latency, xs))],
+      x: { label: 'percentile', say: percentile, splits: () => ticks },
+      y: { say: time, log: true },
+      series: shown.map(([name]) => ({ name, colour: COLOURS[name], dashed: name === 'bystander-calm' })),
+    };
+  }
+
+  /** A chart over the seconds; null when none of its series was measured. */
+  function overTime(y, series) {
+    const seconds = report.seconds;
+    const shown = series.filter(({ field }) => seconds.some((second) => second[field] != null));
+    if (seconds.length < 2 || !shown.length) return null;
+    return {
+      data: [seconds.map((second) => second.at_s), ...shown.map(({ field }) => seconds.map((second) => second[field]))],
+      x: { label: 'second', say: (x) => `${x} s` },
+      y,
+      series: shown,
+      together: true,
+    };
+  }
+
+  const charts = {
+    percentiles,
+    deliveries: () => overTime({ say: count, short }, [{ field: 'deliveries', name: 'delivered', colour: '--red' }]),
+    writes: () => overTime({ say: count, short }, [
+      { field: 'acknowledged', name: 'acknowledged', colour: '--blue' },
+      { field: 'refused', name: 'refused', colour: '--amber' },
+    ]),
+    latency: () => overTime({ say: time, log: true }, [
+      { field: 'acknowledgement_p50_us', name: 'p50', colour: '--blue' },
+      { field: 'acknowledgement_p99_us', name: 'p99', colour: '--violet' },
+    ]),
+    cpu: () => overTime({ say: percent }, [{ field: 'server_cpu_percent', name: 'server', colour: '--teal' }]),
+    memory: () => overTime({ say: mebibytes, unit: 1048576 }, [{ field: 'server_rss_bytes', name: 'server', colour: '--violet' }]),
+  };
+
+  /** From 0, with some room above; a log scale takes whole decades. */
+  function range(log) {
+    if (!log) return (_, low, high) => [0, (high || 1) * 1.08];
+    return (_, low, high) => [10 ** Math.floor(Math.log10(Math.max(low, 1))), 10 ** Math.ceil(Math.log10(Math.max(high, 10)))];
+  }
+
+  function axis(more) {
+    return {
+      stroke: colour('--soft'),
+      font: '12px ui-sans-serif, system-ui, sans-serif',
+      grid: { stroke: colour('--grid'), width: 1 },
+      ticks: { show: false },
+      ...more,
+    };
+  }
+
+  /** Steps of 1, 2 or 5 of a unit, so that memory has round MiB. */
+  function steps(unit) {
+    return (u, _axis, low, high, incr) => {
+      const step = Math.max(1, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((n) => n * unit >= incr) ?? 1e4) * unit;
+      return Array.from({ length: Math.floor(high / step) + 1 }, (_, at) => at * step).filter((value) => value >= low);
+    };
+  }
+
+  function options(chart, width, height) {
+    const { x, y } = chart;
+    return {
+      width,
+      height,
+      padding: [10, 14, 0, 0],
+      scales: { x: { time: false }, y: { distr: y.log ? 3 : 1, range: range(y.log) } },
+      cursor: { y: false, points: { size: 7 }, ...(chart.together ? { sync: { key: 'seconds' } } : {}) },
+      axes: [
+        axis({ values: (_, splits) => splits.map((split) => x.say(split)), size: 28, space: 56, ...(x.splits ? { splits: x.splits } : {}) }),
+        axis({
+          values: (_, splits) => splits.map((split) => (split == null ? '' : (y.short ?? y.say)(split))),
+          size: 66,
+          ...(y.unit ? { splits: steps(y.unit) } : {}),
+        }),
+      ],
+      series: [
+        { label: x.label, value: (_, value) => (value == null ? '' : x.say(value)) },
+        ...chart.series.map(({ name, colour: variable, dashed }) => ({
+          label: name,
+          stroke: colour(variable),
+          width: 2,
+          dash: dashed ? [6, 4] : undefined,
+          points: { show: false },
+          value: (_, value) => (value == null ? '' : y.say(value)),
+        })),
+      ],
+    };
+  }
+
+  function draw(paper = false) {
+    plots.forEach(({ plot }) => plot.destroy());
+    plots = [];
+    for (const place of document.querySelectorAll('[data-chart]')) {
+      const chart = charts[place.dataset.chart]();
+      place.closest('.card').hidden = !chart;
+      if (!chart) continue;
+      const whole = place.dataset.chart === 'percentiles';
+      const width = paper ? PAPER_WIDTH[whole ? 'whole' : 'half'] : place.clientWidth;
+      const plot = new uPlot(options(chart, width, whole ? 320 : 170), chart.data, place);
+      plots.push({ place, plot });
+    }
+    const seconds = document.getElementById('seconds');
+    if (seconds) seconds.hidden = !seconds.querySelector('.card:not([hidden])');
+  }
+
+  function fit() {
+    for (const { place, plot } of plots) {
+      if (place.clientWidth && place.clientWidth !== plot.width) plot.setSize({ width: place.clientWidth, height: plot.height });
+    }
+  }
+
+  function save() {
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(new Blob([JSON.stringify(report)], { type: 'application/json' }));
+    link.download = `tallycast-bench-${report.run.scenario}.json`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  draw();
+  addEventListener('resize', fit);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw());
+  // Paper is light whatever the screen is; the style is paper's only once the medium has changed.
+  matchMedia('print').addEventListener('change', (medium) => draw(medium.matches));
+  document.getElementById('save').addEventListener('click', save);
+})();
