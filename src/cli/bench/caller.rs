@@ -25,7 +25,8 @@ pub(super) struct Caller {
 impl Caller {
     /// Connects and logs in.
     pub(super) fn open(target: &Target, user: &User) -> anyhow::Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE).with_context(|| format!("{} cannot be reached", target.shown()))?;
+        let mut stream =
+            TcpStream::connect_timeout(&target.address, PATIENCE).with_context(|| format!("{} cannot be reached", target.shown()))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let key = Key::new();

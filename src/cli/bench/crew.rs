@@ -105,11 +105,8 @@ impl Crew {
         let (room, part, run) = (&self.rooms[self.members[at].room].id, self.meeting.part, &self.wishes.run);
         let room = Value::from(&**room);
         let mut text = Vec::with_capacity(192);
-        write!(
-            text,
-            r#"{{"id":{id},"cmd":"increaseGroupCounter","groupID":{room},"key":"{KEY}{part}","value":1,"opID":"{run}-{id}"}}"#
-        )
-        .expect("writing to memory cannot fail");
+        write!(text, r#"{{"id":{id},"cmd":"increaseGroupCounter","groupID":{room},"key":"{KEY}{part}","value":1,"opID":"{run}-{id}"}}"#)
+            .expect("writing to memory cannot fail");
         out.say(&text);
     }
 
@@ -127,12 +124,20 @@ impl Crew {
     /// A member does what was put off until now. Who is away does nothing: his open writes are sent again when he is back.
     pub(super) fn catch_up(&mut self, at: usize, now: Instant, out: &mut Outbound) {
         let due: Vec<_> = self.later.extract_if(.., |(due, member, _)| *member == at && *due <= now).collect();
-        for (_, at, later) in due.into_iter().filter(|_| self.members[at].presence == Presence::Here) {
+        if self.members[at].presence != Presence::Here {
+            return;
+        }
+        for (_, at, later) in due {
             match later {
                 Later::Repeat(id) => self.put_write(at, id, out),
                 Later::GoOn => self.follow(at, now, out),
             }
         }
+    }
+
+    /// Whether somebody waits before he goes on.
+    pub(super) fn is_put_off(&self) -> bool {
+        !self.later.is_empty()
     }
 
     /// How many writes have no answer yet.
@@ -309,7 +314,9 @@ impl Crew {
             return;
         }
         self.tally.refused(write.due, now, u32::try_from(code).unwrap_or(u32::MAX));
-        self.later.push((now + wait, at, Later::GoOn));
+        if !matches!(self.wishes.pace, Pace::Rate(_)) {
+            self.later.push((now + wait, at, Later::GoOn));
+        }
     }
 
     fn strange(&mut self, text: &[u8]) {

@@ -35,7 +35,7 @@ groups_owned_max = 0
 /// What can be chosen of it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "A server of its own (when no address is given)")]
-pub(super) struct Choices {
+pub(super) struct OwnSettings {
     /// store.durability of the server: sync or interval
     #[arg(long, value_name = "MODE", default_value = "sync", value_parser = ["sync", "interval"])]
     pub durability: String,
@@ -56,10 +56,10 @@ pub(super) struct OwnServer {
 
 impl OwnServer {
     /// Starts it and waits until it listens.
-    pub(super) fn start(choices: &Choices, secret: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(choices: &OwnSettings, secret: &str) -> anyhow::Result<Self> {
         let folder = Temporary::make("bench", choices.data.as_deref())?;
         let data = toml::Value::from(folder.path().join("data").display().to_string());
-        let Choices { durability, shards, .. } = choices;
+        let OwnSettings { durability, shards, .. } = choices;
         let config = format!(
             "shards = {shards}\n[log]\nformat = \"json\"\n[app]\nsdk_app_id = {SDK_APP_ID}\nsecret_keys = [\"{secret}\"]\n\
              [store]\npath = {data}\ndurability = \"{durability}\"\n[limits]\n{UNLIMITED}"
@@ -74,9 +74,15 @@ impl OwnServer {
         Process(self.child.id())
     }
 
-    /// Kills it as a power cut would, and starts it again on the same data and address. Returns when it listens.
-    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
-        self.end();
+    /// Kills it in the middle of whatever it does.
+    pub(super) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same data and address. Returns when it listens.
+    pub(super) fn start_again(&mut self) -> anyhow::Result<()> {
         (self.child, self.address) = spawn(self.folder.path(), &self.address.to_string())?;
         Ok(())
     }
@@ -85,17 +91,11 @@ impl OwnServer {
     pub(super) fn has_ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
-
-    fn end(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
     }
 }
 

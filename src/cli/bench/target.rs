@@ -19,7 +19,7 @@ const SIG_SECONDS: u64 = 86_400;
 /// A Tallycast server to be tested, and how to log in there.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "The server")]
-pub(super) struct Choices {
+pub(super) struct GivenServer {
     /// HOST:PORT or ws://HOST:PORT/ws. Without it, the test starts a server of its own, without throttle and limits
     #[arg(value_name = "ADDRESS", requires = "login")]
     pub address: Option<String>,
@@ -63,7 +63,8 @@ impl Target {
         let path = if path == "/" { "/ws".to_owned() } else { path };
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         ensure!(plain(host) && plain(&path), "{text:?}: an address looks like HOST:PORT or ws://HOST:PORT/ws");
-        let with_port = if host.parse::<SocketAddr>().is_ok() || host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        let with_port = if host.parse::<SocketAddr>().is_ok() || host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+        {
             host.to_owned()
         } else {
             format!("{host}:80")
@@ -95,7 +96,7 @@ pub(super) enum Users {
 
 impl Users {
     /// By what was chosen. Fails with a message that says what to change, and shows nothing secret.
-    pub(super) fn new(choices: &Choices) -> anyhow::Result<Self> {
+    pub(super) fn new(choices: &GivenServer) -> anyhow::Result<Self> {
         if let Some(path) = &choices.sigs {
             return Ok(Self::Listed(read_sigs(path)?));
         }
@@ -156,12 +157,23 @@ mod tests {
     #[test]
     fn addresses_are_read_in_all_their_forms() {
         let local = |host: &str, path: &str| Target { address: "127.0.0.1:8080".parse().unwrap(), host: host.into(), path: path.into() };
-        for (text, path) in [("127.0.0.1:8080", "/ws"), ("ws://127.0.0.1:8080", "/ws"), ("ws://127.0.0.1:8080/", "/ws"), ("ws://127.0.0.1:8080/a/b?c", "/a/b?c")] {
+        for (text, path) in [
+            ("127.0.0.1:8080", "/ws"),
+            ("ws://127.0.0.1:8080", "/ws"),
+            ("ws://127.0.0.1:8080/", "/ws"),
+            ("ws://127.0.0.1:8080/a/b?c", "/a/b?c"),
+        ] {
             assert_eq!(Target::parse(text).unwrap(), local("127.0.0.1:8080", path), "{text}");
         }
         assert_eq!(Target::parse("ws://127.0.0.1").unwrap().address.port(), 80);
         assert_eq!(Target::parse("[::1]:9").unwrap().address, "[::1]:9".parse().unwrap());
-        for (text, word) in [("wss://h/ws", "TLS"), ("http://h", "ws://HOST:PORT/ws"), ("", "HOST:PORT"), ("a b:1", "HOST:PORT"), ("h:1/a\r\nb", "HOST:PORT")] {
+        for (text, word) in [
+            ("wss://h/ws", "TLS"),
+            ("http://h", "ws://HOST:PORT/ws"),
+            ("", "HOST:PORT"),
+            ("a b:1", "HOST:PORT"),
+            ("h:1/a\r\nb", "HOST:PORT"),
+        ] {
             let fault = Target::parse(text).unwrap_err().to_string();
             assert!(fault.contains(word), "{text}: {fault}");
         }

@@ -218,8 +218,6 @@ fn connect(address: SocketAddr, source: Option<SocketAddr>) -> std::io::Result<T
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)?;
     socket.set_tcp_nodelay(true)?;
     if let Some(source) = source {
-        // The port is chosen at the connect: then it must be free for this pair of addresses alone.
-        socket.set_bind_address_no_port(true)?;
         socket.bind(&source.into())?;
     }
     match socket.connect(&address.into()) {

@@ -7,10 +7,10 @@ mod html;
 mod json;
 mod latency;
 mod merge;
-mod told;
 mod require;
 mod show;
 mod text;
+mod told;
 mod words;
 
 use std::collections::BTreeMap;

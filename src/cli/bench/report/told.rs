@@ -90,11 +90,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
     let run = &report.run;
     let began = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(run.started_at_unix_ms)).unwrap_or(SystemTime::UNIX_EPOCH);
     let server = if run.own_server { format!("{} (started for this run)", run.target) } else { run.target.clone() };
-    let mut facts = vec![
-        ("server", server),
-        ("began", humantime::format_rfc3339_seconds(began).to_string()),
-        ("measured", time(run.duration_s * 1e6)),
-    ];
+    let mut facts =
+        vec![("server", server), ("began", humantime::format_rfc3339_seconds(began).to_string()), ("measured", time(run.duration_s * 1e6))];
     if run.processes > 1 {
         facts.push(("processes", count(run.processes)));
     }
@@ -112,14 +109,17 @@ fn finding(conservation: &Conservation) -> Finding {
             "Nothing lost, nothing counted twice",
             format!("{} acknowledged = {} counted = held by {}", count(acknowledged), count(value), all(members)),
         ),
-        Verdict::Broken if value != acknowledged => {
-            ("NOT CONSERVED", format!("{} acknowledged, {} counted: {}", count(acknowledged), count(value), gap(value - acknowledged, unknown)))
-        }
+        Verdict::Broken if value != acknowledged => (
+            "NOT CONSERVED",
+            format!("{} acknowledged, {} counted: {}", count(acknowledged), count(value), gap(value - acknowledged, unknown)),
+        ),
         Verdict::Broken => {
             let differing = conservation.members_differing;
             ("NOT CONSERVED", format!("{} of {} ended with another value than the counter's", count(differing), counted(members, "member")))
         }
-        Verdict::Unproven => ("Not shown", format!("{} acknowledged, {} counted, {} asked", count(acknowledged), count(value), counted(members, "member"))),
+        Verdict::Unproven => {
+            ("Not shown", format!("{} acknowledged, {} counted, {} asked", count(acknowledged), count(value), counted(members, "member")))
+        }
     };
     let mut details: Vec<String> = conservation.unfinished.iter().map(|why| format!("The check is unfinished: {why}")).collect();
     if unknown > 0 {

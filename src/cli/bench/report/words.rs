@@ -80,6 +80,9 @@ mod tests {
         assert_eq!([0, 999, 1000, -1_234_567].map(count), ["0", "999", "1,000", "-1,234,567"]);
         assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!([1.0, 1.5, 99.94, 99.96, 12_345.6].map(number), ["1", "1.50", "99.9", "100", "12,346"]);
-        assert_eq!((percent(12.34), counted(1, "member"), counted(2000, "room")), ("12.3 %".into(), "1 member".into(), "2,000 rooms".into()));
+        assert_eq!(
+            (percent(12.34), counted(1, "member"), counted(2000, "room")),
+            ("12.3 %".into(), "1 member".into(), "2,000 rooms".into())
+        );
     }
 }
