@@ -1,6 +1,7 @@
 //! What processes of this machine use, read from /proc, and how many descriptors this one may have.
 
 use std::fs;
+use std::net::{SocketAddr, UdpSocket};
 
 use anyhow::{Context as _, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -13,6 +14,20 @@ const DESCRIPTORS_APART: u64 = 64;
 pub(super) struct Process(pub u32);
 
 impl Process {
+    /// The process of this machine that listens there, where there is one that may be looked at.
+    pub(super) fn listening_on(address: SocketAddr) -> Option<Self> {
+        // An address of another machine cannot be bound here.
+        UdpSocket::bind((address.ip(), 0)).ok()?;
+        let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"].iter().flat_map(|table| listeners(table, address.port())).collect();
+        let processes = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let has_one = |id: &u32| {
+            let descriptors = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+            let mut open = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+            open.any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str()))
+        };
+        processes.into_iter().find(has_one).map(Self)
+    }
+
     /// Nanoseconds of CPU that its threads have used; `None` when it cannot be seen.
     pub(super) fn cpu_nanos(self) -> Option<u64> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).ok()?;
@@ -27,6 +42,19 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     }
+}
+
+/// The sockets that listen on a port, as links of descriptors name them.
+fn listeners(table: &str, port: u16) -> Vec<String> {
+    let text = fs::read_to_string(table).unwrap_or_default();
+    let socket = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, listens_on) = fields.get(1)?.rsplit_once(':')?;
+        // 0A is the state of one that listens.
+        let found = u16::from_str_radix(listens_on, 16) == Ok(port) && *fields.get(3)? == "0A";
+        found.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+    };
+    text.lines().filter_map(socket).collect()
 }
 
 /// Nanoseconds that the calling thread has run, and that it could have run but had no core.

@@ -36,7 +36,7 @@ impl Schedule {
     pub(super) fn send(&mut self, fleet: &mut Fleet, crew: &mut Crew) -> Option<Instant> {
         for _ in 0..BURST_MAX {
             let (due, now) = (self.due(self.next), Instant::now());
-            if due >= self.until || now >= self.until {
+            if due >= self.until {
                 return None;
             }
             if due > now {
@@ -59,10 +59,15 @@ impl Schedule {
         })
     }
 
-    /// It ends now; how many writes were due and never left comes back.
-    pub(super) fn end(&mut self, now: Instant) -> u64 {
-        self.until = self.until.min(now);
-        let due = (self.until.saturating_duration_since(self.from).as_secs_f64() * self.per_second).ceil() as u64;
+    /// Whether all have left.
+    pub(super) fn is_over(&self) -> bool {
+        self.due(self.next) >= self.until
+    }
+
+    /// How many writes were due until now and never left.
+    pub(super) fn unsent(&self, now: Instant) -> u64 {
+        let length = self.until.min(now).saturating_duration_since(self.from);
+        let due = (length.as_secs_f64() * self.per_second).ceil() as u64;
         due.saturating_sub(self.next)
     }
 }

@@ -24,15 +24,15 @@ impl Test {
             let proofs: Vec<usize> = (0..self.crew.rooms.len()).filter_map(|room| self.speaker(room)).collect();
             proofs.into_iter().for_each(|member| self.write_now(member));
         }
-        let answers = self.pump(Instant::now() + ANSWERS_MAX, |crew| crew.under_way() == 0)?;
-        self.pump(Instant::now() + VALUES_MAX, everybody_holds_what_was_answered)?;
+        let answers = self.pump(Instant::now() + ANSWERS_MAX, |test| test.crew.under_way() == 0)?;
+        self.pump(Instant::now() + VALUES_MAX, |test| everybody_holds_what_was_answered(&test.crew))?;
         if answers == Pumped::Stopped {
             unfinished = Some("it was ended before the last answers came".to_owned());
         } else if let Err(fault) = self.meet(Stage::Done) {
             unfinished = Some(format!("{fault:#}"));
         }
         self.look()?;
-        self.pump(Instant::now() + VALUES_MAX, everybody_holds_the_last)?;
+        self.pump(Instant::now() + VALUES_MAX, |test| everybody_holds_the_last(&test.crew))?;
         if unfinished.is_none() && self.meet(Stage::Compared).is_err() {
             unfinished = Some("the other parts did not compare their values in time".to_owned());
         }
@@ -48,8 +48,8 @@ impl Test {
             self.fleet.say(member, |out| crew.look(member, out));
         }
         let asked = |crew: &Crew, room: &Room| room.members.iter().any(|member| crew.members[*member].presence == Presence::Here);
-        self.pump(Instant::now() + ANSWERS_MAX, |crew| crew.rooms.iter().all(|room| room.books.last.is_some() || !asked(crew, room)))?;
-        Ok(())
+        let answered = |test: &Test| test.crew.rooms.iter().all(|room| room.books.last.is_some() || !asked(&test.crew, room));
+        self.pump(Instant::now() + ANSWERS_MAX, answered).map(drop)
     }
 
     fn unknown_in_window(&self) -> u64 {

@@ -34,11 +34,12 @@ impl Site {
     ) -> anyhow::Result<Self> {
         let (target, own, process, known) = match &server.address {
             Some(address) => {
-                let process = server.server_pid.map(Process);
+                let target = Target::parse(address)?;
+                let process = server.server_pid.map(Process).or_else(|| Process::listening_on(target.address));
                 if process.is_some_and(|process| process.rss_bytes().is_none()) {
                     bail!("--server-pid: there is no such process on this machine, or it may not be looked at");
                 }
-                (Target::parse(address)?, None, process, Users::new(server)?)
+                (target, None, process, Users::new(server)?)
             }
             None => {
                 let secret: String = (0..64).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect();

@@ -35,7 +35,7 @@ pub(super) struct GivenServer {
     /// Users to log in as, one a line: userID, a tab, userSig
     #[arg(long, value_name = "FILE", group = "login")]
     pub sigs: Option<PathBuf>,
-    /// The server's process, where it runs on this machine: shows its CPU and memory
+    /// The server's process, to show its CPU and memory; found by itself where it listens on this machine
     #[arg(long, value_name = "PID", requires = "address")]
     pub server_pid: Option<u32>,
 }

@@ -52,9 +52,9 @@ impl Meter {
         self.last = self.begun;
     }
 
-    /// The server is another process from now on. What it used before is lost with the old one.
+    /// The server is another process from now on. What the old one used is forgotten with it.
     pub(super) fn follow(&mut self, server: Process) {
-        self.server = Some(server);
+        (self.server, self.before_rss, self.peak_rss) = (Some(server), server.rss_bytes(), 0);
         self.begin();
     }
 
