@@ -5,8 +5,10 @@ pub mod report;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
-#[command(after_help = "Exit codes: 0 fine, 1 could not run, 2 bad usage, 3 a write was lost or counted twice, or the opposite was not shown, \
-                        4 a requirement was missed.")]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 could not run, 2 bad usage, 3 a write was lost or counted twice, or the opposite was not shown, \
+                        4 a requirement was missed."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

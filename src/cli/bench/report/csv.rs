@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Report, Second};
 
-const HEAD: &str = "second,deliveries,acknowledged,refused,acknowledgement_p50_us,acknowledgement_p99_us,server_cpu_percent,server_rss_bytes";
+const HEAD: &str =
+    "second,deliveries,acknowledged,refused,acknowledgement_p50_us,acknowledgement_p99_us,server_cpu_percent,server_rss_bytes";
 
 /// All seconds, with a row of names above them.
 pub fn written(report: &Report) -> String {

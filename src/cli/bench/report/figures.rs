@@ -134,9 +134,7 @@ pub static SINGLE: [Single; 26] = [
     single("members.differing", Unit::Plain, "members that ended with another value than the counter's", |r| {
         Some(r.conservation.as_ref()?.members_differing as f64)
     }),
-    single("server.cpu", Unit::Percent, "CPU of the server; 100 is one core", |r| {
-        ratio(100.0 * r.usage.server?.cpu_s, r.run.duration_s)
-    }),
+    single("server.cpu", Unit::Percent, "CPU of the server; 100 is one core", |r| ratio(100.0 * r.usage.server?.cpu_s, r.run.duration_s)),
     single("server.cpu_time", Unit::Micros, "CPU time of the server", |r| Some(r.usage.server?.cpu_s * 1e6)),
     single("server.memory_peak", Unit::Bytes, "the most memory of the server", |r| Some(r.usage.server?.rss_peak_bytes as f64)),
     single("server.memory_growth", Unit::Bytes, "memory of the server at the end, less before the first connection", |r| {

@@ -28,7 +28,8 @@ pub fn written(report: &Report) -> String {
     let title = format!("{} · Tallycast bench", escaped(&told.scenario));
     let style = format!("{UPLOT_STYLE}\n{STYLE}");
     let (body, json) = (body(&told, report), in_script(&json::written(report)));
-    let parts = [("title", title), ("style", style), ("body", body), ("json", json), ("uplot", UPLOT.to_owned()), ("charts", CHARTS.to_owned())];
+    let parts =
+        [("title", title), ("style", style), ("body", body), ("json", json), ("uplot", UPLOT.to_owned()), ("charts", CHARTS.to_owned())];
     filled(PAGE, &parts)
 }
 
@@ -160,7 +161,13 @@ fn write_group(text: &mut String, group: &Group) {
     let _ = write!(text, "<section class=\"card\"><h3>{}</h3><table><tbody>", group.title);
     for line in &group.lines {
         let note = if line.note.is_empty() { String::new() } else { format!("<small>{}</small>", escaped(&line.note)) };
-        let _ = write!(text, "<tr data-figure=\"{}\"><th>{}</th><td><span>{}</span>{note}</td></tr>", line.name, line.label, escaped(&line.value));
+        let _ = write!(
+            text,
+            "<tr data-figure=\"{}\"><th>{}</th><td><span>{}</span>{note}</td></tr>",
+            line.name,
+            line.label,
+            escaped(&line.value)
+        );
     }
     text.push_str("</tbody></table></section>\n");
 }
@@ -183,5 +190,9 @@ fn escaped(text: &str) -> String {
 
 /// JSON for a place inside a script element: the same JSON, in which nothing can end the element.
 fn in_script(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }

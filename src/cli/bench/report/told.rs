@@ -90,11 +90,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
     let run = &report.run;
     let began = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(run.started_at_unix_ms)).unwrap_or(SystemTime::UNIX_EPOCH);
     let server = if run.own_server { format!("{} (started for this run)", run.target) } else { run.target.clone() };
-    let mut facts = vec![
-        ("server", server),
-        ("began", humantime::format_rfc3339_seconds(began).to_string()),
-        ("measured", time(run.duration_s * 1e6)),
-    ];
+    let mut facts =
+        vec![("server", server), ("began", humantime::format_rfc3339_seconds(began).to_string()), ("measured", time(run.duration_s * 1e6))];
     if run.processes > 1 {
         facts.push(("processes", count(run.processes)));
     }
@@ -112,14 +109,18 @@ fn finding(conservation: &Conservation) -> Finding {
             "Nothing lost, nothing counted twice",
             format!("{} acknowledged = {} counted = held by {}", count(acknowledged), count(value), all(members)),
         ),
-        Verdict::Broken if value != acknowledged => {
-            ("NOT CONSERVED", format!("{} acknowledged, {} counted: {}", count(acknowledged), count(value), gap(value - acknowledged, unknown)))
-        }
+        Verdict::Broken if value != acknowledged => (
+            "NOT CONSERVED",
+            format!("{} acknowledged, {} counted: {}", count(acknowledged), count(value), gap(value - acknowledged, unknown)),
+        ),
+        Verdict::Broken if !conservation.counters.iter().all(|c| c.possible()) => ("NOT CONSERVED", wrong_counters(conservation)),
         Verdict::Broken => {
             let differing = conservation.members_differing;
             ("NOT CONSERVED", format!("{} of {} ended with another value than the counter's", count(differing), counted(members, "member")))
         }
-        Verdict::Unproven => ("Not shown", format!("{} acknowledged, {} counted, {} asked", count(acknowledged), count(value), counted(members, "member"))),
+        Verdict::Unproven => {
+            ("Not shown", format!("{} acknowledged, {} counted, {} asked", count(acknowledged), count(value), counted(members, "member")))
+        }
     };
     let mut details: Vec<String> = conservation.unfinished.iter().map(|why| format!("The check is unfinished: {why}")).collect();
     if unknown > 0 {
@@ -131,6 +132,15 @@ fn finding(conservation: &Conservation) -> Finding {
 
 fn all(members: u64) -> String {
     if members == 1 { "the one member".to_owned() } else { format!("all {} members", count(members)) }
+}
+
+/// For counters whose errors cancel out in the sum.
+fn wrong_counters(conservation: &Conservation) -> String {
+    let gaps = conservation.counters.iter().map(|counter| i128::from(counter.value) - i128::from(counter.acknowledged));
+    let (lost, extra): (Vec<i128>, Vec<i128>) = gaps.filter(|gap| *gap != 0).partition(|gap| *gap < 0);
+    let (wrong, all) = (lost.len() + extra.len(), conservation.counters.len());
+    let lost = counted(lost.iter().sum::<i128>().unsigned_abs() as u64, "write");
+    format!("{wrong} of {all} counters are not what was acknowledged: {lost} lost, {} too many", count(extra.iter().sum::<i128>()))
 }
 
 fn gap(gap: i128, unknown: i128) -> String {

@@ -4,7 +4,7 @@
 (() => {
   const report = JSON.parse(document.getElementById('report').textContent);
   const POINTS = 400;
-  const PAPER_WIDTH = { whole: 660, half: 300 };
+  const paper = matchMedia('print');
   const COLOURS = {
     acknowledgement: '--blue', push: '--amber', freshness: '--red', connect: '--grey',
     return: '--teal', bystander: '--violet', 'bystander-calm': '--violet',
@@ -157,7 +157,7 @@
     };
   }
 
-  function draw(paper = false) {
+  function draw() {
     plots.forEach(({ plot }) => plot.destroy());
     plots = [];
     for (const place of document.querySelectorAll('[data-chart]')) {
@@ -166,9 +166,8 @@
         place.closest('.card').remove();
         continue;
       }
-      const whole = place.dataset.chart === 'percentiles';
-      const width = paper ? PAPER_WIDTH[whole ? 'whole' : 'half'] : place.clientWidth;
-      const plot = new uPlot(options(chart, width, whole ? 320 : 170), chart.data, place);
+      const height = place.dataset.chart !== 'percentiles' ? 170 : paper.matches ? 230 : 320;
+      const plot = new uPlot(options(chart, place.clientWidth, height), chart.data, place);
       plots.push({ place, plot });
     }
     document.getElementById('seconds').hidden = !document.querySelector('#seconds .card');
@@ -190,8 +189,8 @@
 
   draw();
   addEventListener('resize', fit);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw());
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
   // Paper is light whatever the screen is; the style is paper's only once the medium has changed.
-  matchMedia('print').addEventListener('change', (medium) => draw(medium.matches));
+  paper.addEventListener('change', draw);
   document.getElementById('save').addEventListener('click', save);
 })();
