@@ -214,12 +214,15 @@ impl Crew {
     }
 
     fn pushed(&mut self, at: usize, push: Push, now: Instant) {
-        if push.version <= self.members[at].held[push.part - 1].version {
+        let (member, held) = (&self.members[at], self.members[at].held[push.part - 1]);
+        if push.version <= held.version {
             self.tally.backward += 1;
             return;
         }
-        if push.part == self.meeting.part && self.rooms[self.members[at].room].role == Role::Load {
-            self.tally.delivered(now);
+        if self.rooms[member.room].role == Role::Load {
+            // Each write adds 1, so the step of the value says how many writes this one push tells of.
+            let writes = push.value.saturating_sub(held.value).max(1);
+            self.tally.delivered(writes.unsigned_abs(), now);
         }
         self.hold(at, push, now);
     }
@@ -244,7 +247,7 @@ impl Crew {
         let Some(write) = self.take_write(at, id) else { return };
         let (room, tally) = (&mut self.rooms[self.members[at].room], &mut self.tally);
         room.books.acknowledged += 1;
-        tally.acknowledged(write.due, now, room.members.len() as u64);
+        tally.acknowledged(write.due, now);
         if tally.counts_at(write.due) {
             let role = room.role;
             room.freshness.answered(version, write.due, now, |seen| record(tally, role, &seen));

@@ -51,10 +51,11 @@ impl Tally {
         self.latencies.entry(span).or_default().record(took);
     }
 
-    /// A push of the test came.
-    pub(super) fn delivered(&mut self, now: Instant) {
+    /// A push of the test came, which told of so many writes.
+    pub(super) fn delivered(&mut self, writes: u64, now: Instant) {
         if self.counts_at(now) {
             self.counts.deliveries += 1;
+            self.counts.pushes_expected += writes;
             self.now.second.deliveries += 1;
         }
     }
@@ -67,12 +68,11 @@ impl Tally {
         }
     }
 
-    /// A write that was due then has been acknowledged; a push of it by itself would go to so many members.
-    pub(super) fn acknowledged(&mut self, due: Instant, now: Instant, members: u64) {
+    /// A write that was due then has been acknowledged.
+    pub(super) fn acknowledged(&mut self, due: Instant, now: Instant) {
         let took = now.saturating_duration_since(due);
         if self.counts_at(due) {
             self.counts.writes.acknowledged += 1;
-            self.counts.pushes_expected += members;
             self.time(Span::Acknowledgement, took);
         }
         if self.counts_at(now) {

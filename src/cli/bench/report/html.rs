@@ -108,7 +108,7 @@ fn write_list(text: &mut String, lines: &[String]) {
 fn write_tiles(text: &mut String, told: &Told) {
     text.push_str("<section class=\"tiles\" aria-label=\"Main figures\">");
     for (what, figure) in &told.highlights {
-        let _ = write!(text, "<div class=\"card\"><b>{}</b><span>{what}</span></div>", escaped(figure));
+        let _ = write!(text, "<div class=\"card\"><span>{what}</span><b>{}</b></div>", escaped(figure));
     }
     text.push_str("</section>\n");
 }
@@ -117,13 +117,13 @@ fn write_requirements(text: &mut String, requirements: &[Required]) {
     if requirements.is_empty() {
         return;
     }
-    text.push_str("<h2>Requirements</h2>\n<table class=\"card requirements\"><tbody>");
+    text.push_str("<h2>Requirements</h2>\n<div class=\"card\"><table class=\"requirements\"><tbody>");
     for required in requirements {
         let (class, word) = if required.met { ("met", "✓ met") } else { ("missed", "✗ missed") };
         let figure = required.figure.as_deref().unwrap_or("not measured in this run");
         let _ = write!(text, "<tr><td>{}</td><td>{}</td><td class=\"{class}\">{word}</td></tr>", escaped(&required.text), escaped(figure));
     }
-    text.push_str("</tbody></table>\n");
+    text.push_str("</tbody></table></div>\n");
 }
 
 fn write_latencies(text: &mut String, rows: &[LatencyRow]) {
@@ -138,7 +138,9 @@ fn write_latencies(text: &mut String, rows: &[LatencyRow]) {
     }
     text.push_str("<th>times</th></tr></thead><tbody>");
     for row in rows {
-        let cells: String = row.quantiles.iter().chain([&row.count]).map(|cell| format!("<td>{cell}</td>")).collect();
+        let labels = QUANTILES.iter().map(|(name, _)| *name).chain(["times"]);
+        let cells = row.quantiles.iter().chain([&row.count]).zip(labels);
+        let cells: String = cells.map(|(cell, label)| format!("<td data-label=\"{label}\">{cell}</td>")).collect();
         let _ = write!(text, "<tr data-span=\"{0}\"><th>{0}<small>{1}</small></th>{cells}</tr>", row.span.name(), escaped(row.meaning));
     }
     text.push_str("</tbody></table></div></div>\n");

@@ -291,20 +291,26 @@ impl Report {
     }
 }
 
+impl CounterCheck {
+    /// Every acknowledged write is in the value, and nothing is that may not be.
+    fn possible(&self) -> bool {
+        (self.acknowledged..=self.acknowledged.saturating_add(self.unknown)).contains(&self.value)
+    }
+}
+
 impl Conservation {
     /// As many members that differ are named.
     pub const EXAMPLES_MAX: usize = 10;
 
     /// Judges what was found. Writes of unknown fate leave it open while the counter lies between without and with them.
     pub fn verdict(&self) -> Verdict {
-        let impossible = |counter: &CounterCheck| {
-            let most = counter.acknowledged.saturating_add(counter.unknown);
-            !(counter.acknowledged..=most).contains(&counter.value)
-        };
-        if self.members_differing > 0 || self.counters.iter().any(impossible) {
+        if self.members_differing > 0 || !self.counters.iter().all(CounterCheck::possible) {
             return Verdict::Broken;
         }
         let open = self.unfinished.is_some() || self.members_checked == 0 || self.counters.iter().all(|counter| counter.acknowledged == 0);
         if open || self.counters.iter().any(|counter| counter.unknown > 0) { Verdict::Unproven } else { Verdict::Kept }
     }
 }
+
+#[cfg(test)]
+mod tests;

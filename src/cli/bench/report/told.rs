@@ -113,6 +113,7 @@ fn finding(conservation: &Conservation) -> Finding {
             "NOT CONSERVED",
             format!("{} acknowledged, {} counted: {}", count(acknowledged), count(value), gap(value - acknowledged, unknown)),
         ),
+        Verdict::Broken if !conservation.counters.iter().all(|c| c.possible()) => ("NOT CONSERVED", wrong_counters(conservation)),
         Verdict::Broken => {
             let differing = conservation.members_differing;
             ("NOT CONSERVED", format!("{} of {} ended with another value than the counter's", count(differing), counted(members, "member")))
@@ -133,6 +134,15 @@ fn all(members: u64) -> String {
     if members == 1 { "the one member".to_owned() } else { format!("all {} members", count(members)) }
 }
 
+/// For counters whose errors cancel out in the sum.
+fn wrong_counters(conservation: &Conservation) -> String {
+    let gaps = conservation.counters.iter().map(|counter| i128::from(counter.value) - i128::from(counter.acknowledged));
+    let (lost, extra): (Vec<i128>, Vec<i128>) = gaps.filter(|gap| *gap != 0).partition(|gap| *gap < 0);
+    let (wrong, all) = (lost.len() + extra.len(), conservation.counters.len());
+    let lost = counted(lost.iter().sum::<i128>().unsigned_abs() as u64, "write");
+    format!("{wrong} of {all} counters are not what was acknowledged: {lost} lost, {} too many", count(extra.iter().sum::<i128>()))
+}
+
 fn gap(gap: i128, unknown: i128) -> String {
     match gap {
         gap if gap < 0 => format!("{} lost", count(-gap)),
@@ -142,7 +152,7 @@ fn gap(gap: i128, unknown: i128) -> String {
 }
 
 fn example(Difference { member, counter, held, expected }: &Difference) -> String {
-    let held = held.map_or_else(|| "nothing".to_owned(), |held| count(held));
+    let held = held.map_or_else(|| "nothing".to_owned(), count);
     format!("{member} holds {held} of {counter}, which is {}", count(*expected))
 }
 

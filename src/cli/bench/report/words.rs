@@ -34,9 +34,9 @@ pub fn count(number: impl TryInto<i128>) -> String {
     text
 }
 
-/// A number that need not be whole: three digits when small, whole with commas from 100 on.
+/// A number that need not be whole: three digits when small, whole with commas from 100 on or when it is whole.
 pub fn number(number: f64) -> String {
-    if number.abs() < 99.95 { three(number) } else { count(number.round() as i128) }
+    if number.abs() < 99.95 && number != number.trunc() { three(number) } else { count(number.round() as i128) }
 }
 
 /// A share of a hundred.
@@ -49,10 +49,9 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// Three digits: `1.23`, `12.3`, `123`; a whole number below 100 without a fraction.
+/// Three digits: `1.23`, `12.3`, `123`.
 fn three(number: f64) -> String {
     match number.abs() {
-        size if size == size.trunc() => format!("{number:.0}"),
         size if size < 9.995 => format!("{number:.2}"),
         size if size < 99.95 => format!("{number:.1}"),
         _ => format!("{number:.0}"),
@@ -66,13 +65,13 @@ mod tests {
     #[test]
     fn times_have_three_digits_and_never_round_up_to_a_thousand() {
         let said = [0.4, 850.0, 999.4, 999.6, 1234.0, 12_340.0, 999_400.0, 999_600.0, 61_000_000.0].map(time);
-        assert_eq!(said, ["0 µs", "850 µs", "999 µs", "1.00 ms", "1.23 ms", "12.3 ms", "999 ms", "1.00 s", "61 s"]);
+        assert_eq!(said, ["0 µs", "850 µs", "999 µs", "1.00 ms", "1.23 ms", "12.3 ms", "999 ms", "1.00 s", "61.0 s"]);
     }
 
     #[test]
     fn sizes_keep_their_sign() {
         let said = [0.0, 1023.0, 1023.9, 4096.0, -45.1 * 1_048_576.0, 1_048_575.0, 3e9].map(bytes);
-        assert_eq!(said, ["0 B", "1023 B", "1.00 KiB", "4 KiB", "-45.1 MiB", "1.00 MiB", "2.79 GiB"]);
+        assert_eq!(said, ["0 B", "1023 B", "1.00 KiB", "4.00 KiB", "-45.1 MiB", "1.00 MiB", "2.79 GiB"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 (() => {
   const report = JSON.parse(document.getElementById('report').textContent);
   const POINTS = 400;
-  const PAPER_WIDTH = { whole: 660, half: 300 };
+  const paper = matchMedia('print');
   const COLOURS = {
     acknowledgement: '--blue', push: '--amber', freshness: '--red', connect: '--grey',
     return: '--teal', bystander: '--violet', 'bystander-calm': '--violet',
@@ -39,12 +39,21 @@
     if (!shown.length) return null;
     const end = Math.max(1, ...shown.map(([, latency]) => Math.log10(latency.count)));
     const xs = Array.from({ length: POINTS }, (_, at) => (at * end) / (POINTS - 1));
-    const ticks = [0, Math.log10(2), ...Array.from({ length: Math.floor(end) }, (_, at) => at + 1)];
     return {
       data: [xs, ...shown.map(([, latency]) => alongPercentiles(latency, xs))],
-      x: { label: 'percentile', say: percentile, splits: () => ticks },
+      x: { label: 'percentile', say: percentile, splits: nines(end) },
       y: { say: time, log: true },
       series: shown.map(([name]) => ({ name, colour: COLOURS[name], dashed: name === 'bystander-calm' })),
+    };
+  }
+
+  /** 0 %, 50 %, 90 %, 99 % and so on, as many as the width has room for. */
+  function nines(end) {
+    return (plot) => {
+      const room = plot.width / end;
+      const step = Math.ceil(55 / room);
+      const decades = Array.from({ length: Math.floor(end / step) }, (_, at) => (at + 1) * step);
+      return [0, ...(room > 150 ? [Math.log10(2)] : []), ...decades];
     };
   }
 
@@ -77,10 +86,17 @@
     memory: () => overTime({ say: mebibytes, unit: 1048576 }, [{ field: 'server_rss_bytes', name: 'server', colour: '--violet' }]),
   };
 
-  /** From 0, with some room above; a log scale takes whole decades. */
+  /** The next of 1, 2, 5, 10, 20 … that is not below (`up`) or not above the value. */
+  function round(value, up) {
+    const decade = 10 ** Math.floor(Math.log10(value));
+    const steps = [1, 2, 5, 10].map((step) => step * decade);
+    return up ? steps.find((step) => step >= value) : steps.findLast((step) => step <= value);
+  }
+
+  /** From 0, with some room above; a log scale from one round time to another. */
   function range(log) {
     if (!log) return (_, low, high) => [0, (high || 1) * 1.08];
-    return (_, low, high) => [10 ** Math.floor(Math.log10(Math.max(low, 1))), 10 ** Math.ceil(Math.log10(Math.max(high, 10)))];
+    return (_, low, high) => [round(Math.max(low || 1, 1), false), round(Math.max(high || 10, (low || 1) * 5), true)];
   }
 
   function axis(more) {
@@ -101,6 +117,13 @@
     };
   }
 
+  /** On a log scale a label at 1, where there are few decades at 2 and 5 too, and nowhere else. */
+  function labelled(plot, splits) {
+    const { min, max } = plot.scales.y;
+    const leads = max / min > 300 ? [1] : [1, 2, 5];
+    return splits.map((split) => (leads.includes(Math.round(split / 10 ** Math.floor(Math.log10(split) + 1e-9))) ? split : null));
+  }
+
   function options(chart, width, height) {
     const { x, y } = chart;
     return {
@@ -114,6 +137,7 @@
         axis({
           values: (_, splits) => splits.map((split) => (split == null ? '' : (y.short ?? y.say)(split))),
           size: 66,
+          ...(y.log ? { filter: labelled } : {}),
           ...(y.unit ? { splits: steps(y.unit) } : {}),
         }),
       ],
@@ -123,6 +147,8 @@
           label: name,
           stroke: colour(variable),
           width: 2,
+          // The area only where a line stands alone: two would cover each other.
+          fill: chart.series.length === 1 ? `${colour(variable)}22` : undefined,
           dash: dashed ? [6, 4] : undefined,
           points: { show: false },
           value: (_, value) => (value == null ? '' : y.say(value)),
@@ -131,20 +157,20 @@
     };
   }
 
-  function draw(paper = false) {
+  function draw() {
     plots.forEach(({ plot }) => plot.destroy());
     plots = [];
     for (const place of document.querySelectorAll('[data-chart]')) {
       const chart = charts[place.dataset.chart]();
-      place.closest('.card').hidden = !chart;
-      if (!chart) continue;
-      const whole = place.dataset.chart === 'percentiles';
-      const width = paper ? PAPER_WIDTH[whole ? 'whole' : 'half'] : place.clientWidth;
-      const plot = new uPlot(options(chart, width, whole ? 320 : 170), chart.data, place);
+      if (!chart) {
+        place.closest('.card').remove();
+        continue;
+      }
+      const height = place.dataset.chart !== 'percentiles' ? 170 : paper.matches ? 230 : 320;
+      const plot = new uPlot(options(chart, place.clientWidth, height), chart.data, place);
       plots.push({ place, plot });
     }
-    const seconds = document.getElementById('seconds');
-    if (seconds) seconds.hidden = !seconds.querySelector('.card:not([hidden])');
+    document.getElementById('seconds').hidden = !document.querySelector('#seconds .card');
   }
 
   function fit() {
@@ -163,8 +189,8 @@
 
   draw();
   addEventListener('resize', fit);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw());
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
   // Paper is light whatever the screen is; the style is paper's only once the medium has changed.
-  matchMedia('print').addEventListener('change', (medium) => draw(medium.matches));
+  paper.addEventListener('change', draw);
   document.getElementById('save').addEventListener('click', save);
 })();
