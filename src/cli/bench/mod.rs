@@ -24,7 +24,6 @@ mod test;
 mod usage;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use self::live::Live;
 use self::plan::{Part, Plan};
@@ -74,6 +73,9 @@ struct Common {
     /// How long it runs before, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     warmup: f64,
+    /// How long to wait for everybody to come, and at the end for the last answers and values, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    patience: f64,
     /// Show nothing but the report
     #[arg(long)]
     quiet: bool,
@@ -111,9 +113,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Does a test and shows its report.
-fn perform(mut plan: Plan, common: &Common) -> anyhow::Result<u8> {
+fn perform(plan: Plan, common: &Common) -> anyhow::Result<u8> {
     let stop = Stop::listen()?;
-    (plan.warm_up, plan.length) = (Duration::from_secs_f64(common.warmup), Duration::from_secs_f64(common.seconds));
     machine::make_room_for(plan.layout.members + plan.layout.bystanders)?;
     let Part { number, of } = plan.part;
     let run = format!("bench-{:08x}", fastrand::u32(..));

@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub event: Option<Upset>,
     pub warm_up: Duration,
     pub length: Duration,
+    /// Time for everybody to come, and at the end for the last answers and values.
+    pub patience: Duration,
     pub part: Part,
 }
 

@@ -15,8 +15,8 @@ fn many(most: u64) -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::from(1..=most)
 }
 
-fn parameters<const N: usize>(pairs: [(&str, String); N], common: &Common) -> Vec<Parameter> {
-    let mut all: Vec<Parameter> = pairs.map(|(name, value)| Parameter { name: name.to_owned(), value }).into();
+fn parameters(shown: &[(&str, String)], common: &Common) -> Vec<Parameter> {
+    let mut all: Vec<Parameter> = shown.iter().map(|(name, value)| Parameter { name: (*name).to_owned(), value: value.clone() }).collect();
     let mut add = |name: &str, value: String| all.push(Parameter { name: name.to_owned(), value });
     add("seconds", common.seconds.to_string());
     add("warmup", common.warmup.to_string());
@@ -68,7 +68,7 @@ impl FanOut {
         };
         let shown = [("members", self.members.to_string()), ("writers", writers.to_string()), ("rate", shown)];
         let layout = self.shared.layout(self.members);
-        plan("fan-out", parameters(shown, &self.common), layout, Writing { writers, pace, bystander_rate: 0.0 }, self.shared.part)
+        plan("fan-out", &self.common, &shown, layout, Writing { writers, pace, bystander_rate: 0.0 }, self.shared.part)
     }
 }
 
@@ -78,9 +78,20 @@ impl Shared {
     }
 }
 
-fn plan(scenario: &'static str, parameters: Vec<Parameter>, layout: Layout, writing: Writing, part: Option<Part>) -> Plan {
-    let (warm_up, length) = (Duration::ZERO, Duration::ZERO);
-    Plan { scenario, parameters, layout, writing, event: None, warm_up, length, part: part.unwrap_or(Part::WHOLE) }
+fn plan(scenario: &'static str, common: &Common, shown: &[(&str, String)], layout: Layout, writing: Writing, part: Option<Part>) -> Plan {
+    let times = |seconds: f64| Duration::from_secs_f64(seconds);
+    let (warm_up, length, patience) = (times(common.warmup), times(common.seconds), times(common.patience));
+    Plan {
+        scenario,
+        parameters: parameters(shown, common),
+        layout,
+        writing,
+        event: None,
+        warm_up,
+        length,
+        patience,
+        part: part.unwrap_or(Part::WHOLE),
+    }
 }
 
 /// All N members of a room write into it at once, at a rate
@@ -102,7 +113,7 @@ impl Storm {
     pub(super) fn plan(&self) -> Plan {
         let shown = [("members", self.members.to_string()), ("rate", self.rate.to_string())];
         let writing = Writing { writers: self.members, pace: Pace::Rate(self.rate), bystander_rate: 0.0 };
-        plan("storm", parameters(shown, &self.common), self.shared.layout(self.members), writing, self.shared.part)
+        plan("storm", &self.common, &shown, self.shared.layout(self.members), writing, self.shared.part)
     }
 }
 
@@ -134,7 +145,7 @@ impl Commands {
         };
         let shown = [("rooms", rooms.to_string()), ("members of each", self.members.to_string()), ("rate", shown)];
         let layout = Layout { room: self.room.clone(), rooms, members, bystanders: 0, users: members, at_once_max: AT_ONCE_MAX };
-        plan("commands", parameters(shown, &self.common), layout, Writing { writers: members, pace, bystander_rate: 0.0 }, None)
+        plan("commands", &self.common, &shown, layout, Writing { writers: members, pace, bystander_rate: 0.0 }, None)
     }
 }
 
@@ -161,7 +172,7 @@ impl Idle {
         let shown = [("members", self.members.to_string()), ("rooms", rooms.to_string()), ("users", users.to_string())];
         let layout = Layout { room: None, rooms, members: self.members, bystanders: 0, users, at_once_max: AT_ONCE_MAX };
         let writing = Writing { writers: 0, pace: Pace::Rate(1.0), bystander_rate: 0.0 };
-        plan("idle", parameters(shown, &self.common), layout, writing, None)
+        plan("idle", &self.common, &shown, layout, writing, None)
     }
 }
 
@@ -210,6 +221,6 @@ impl Reconnect {
         let users = self.members + self.bystanders;
         let layout = Layout { room: None, rooms, members: self.members, bystanders: self.bystanders, users, at_once_max: AT_ONCE_MAX };
         let writing = Writing { writers: 0, pace: Pace::Rate(1.0), bystander_rate: self.rate };
-        Plan { event: Some(event), ..plan("reconnect", parameters(shown, &self.common), layout, writing, None) }
+        Plan { event: Some(event), ..plan("reconnect", &self.common, &shown, layout, writing, None) }
     }
 }

@@ -1,18 +1,11 @@
 //! The end of a test: waits for what is under way, and then compares what was acknowledged with the final counter and with the
 //! last value of every single member. It only compares; a difference is told, never explained away.
 
-use std::time::{Duration, Instant};
-
 use super::crew::Crew;
 use super::meeting::Stage;
 use super::report::{Conservation, CounterCheck, Difference};
 use super::room::{Presence, Room};
 use super::test::{Pumped, Test};
-
-/// Time for the last answers. A write of unknown fate is asked for until then.
-const ANSWERS_MAX: Duration = Duration::from_secs(30);
-/// Time for the last values to reach everybody.
-const VALUES_MAX: Duration = Duration::from_secs(30);
 
 impl Test {
     /// Lets everything come to rest, and judges.
@@ -24,15 +17,15 @@ impl Test {
             let proofs: Vec<usize> = (0..self.crew.rooms.len()).filter_map(|room| self.speaker(room)).collect();
             proofs.into_iter().for_each(|member| self.write_now(member));
         }
-        let answers = self.pump(Instant::now() + ANSWERS_MAX, |test| test.crew.under_way() == 0)?;
-        self.pump(Instant::now() + VALUES_MAX, |test| everybody_holds_what_was_answered(&test.crew))?;
+        let answers = self.pump(self.patience_ends(), |test| test.crew.under_way() == 0)?;
+        self.pump(self.patience_ends(), |test| everybody_holds_what_was_answered(&test.crew))?;
         if answers == Pumped::Stopped {
             unfinished = Some("it was ended before the last answers came".to_owned());
         } else if let Err(fault) = self.meet(Stage::Done) {
             unfinished = Some(format!("{fault:#}"));
         }
         self.look()?;
-        self.pump(Instant::now() + VALUES_MAX, |test| everybody_holds_the_last(&test.crew))?;
+        self.pump(self.patience_ends(), |test| everybody_holds_the_last(&test.crew))?;
         if unfinished.is_none() && self.meet(Stage::Compared).is_err() {
             unfinished = Some("the other parts did not compare their values in time".to_owned());
         }
@@ -49,7 +42,7 @@ impl Test {
         }
         let asked = |crew: &Crew, room: &Room| room.members.iter().any(|member| crew.members[*member].presence == Presence::Here);
         let answered = |test: &Test| test.crew.rooms.iter().all(|room| room.books.last.is_some() || !asked(&test.crew, room));
-        self.pump(Instant::now() + ANSWERS_MAX, answered).map(drop)
+        self.pump(self.patience_ends(), answered).map(drop)
     }
 
     fn unknown_in_window(&self) -> u64 {

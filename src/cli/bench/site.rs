@@ -34,7 +34,7 @@ impl Site {
     ) -> anyhow::Result<Self> {
         let (target, own, process, known) = match &server.address {
             Some(address) => {
-                let target = Target::parse(address)?;
+                let target = Target::find(address)?;
                 let process = server.server_pid.map(Process).or_else(|| Process::listening_on(target.address));
                 if process.is_some_and(|process| process.rss_bytes().is_none()) {
                     bail!("--server-pid: there is no such process on this machine, or it may not be looked at");
@@ -44,7 +44,7 @@ impl Site {
             None => {
                 let secret: String = (0..64).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect();
                 let own = OwnServer::start(own, &secret)?;
-                let (target, process) = (Target::parse(&own.address.to_string())?, own.process());
+                let (target, process) = (Target::local(own.address), own.process());
                 (target, Some(own), Some(process), Users::with_secret(own_server::SDK_APP_ID, &secret)?)
             }
         };

@@ -21,8 +21,8 @@ const SIG_SECONDS: u64 = 86_400;
 #[command(next_help_heading = "The server")]
 pub(super) struct GivenServer {
     /// HOST:PORT or ws://HOST:PORT/ws. Without it, the test starts a server of its own, without throttle and limits
-    #[arg(value_name = "ADDRESS", requires = "login")]
-    pub address: Option<String>,
+    #[arg(value_name = "ADDRESS", requires = "login", value_parser = Address::parse)]
+    pub address: Option<Address>,
     /// Sign for made-up users with this secret; @FILE reads it from a file, so that no list of processes shows it
     #[arg(long, value_name = "KEY", group = "login", requires = "sdk_app_id")]
     pub secret: Option<String>,
@@ -42,35 +42,54 @@ pub(super) struct GivenServer {
 
 /// An address as it was typed, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    host: String,
+    path: String,
+}
+
+impl Address {
+    /// Reads `HOST:PORT`, `ws://HOST:PORT` or `ws://HOST:PORT/PATH`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        const FORMS: &str = "an address looks like HOST:PORT or ws://HOST:PORT/ws";
+        let rest = match text.split_once("://") {
+            None => text,
+            Some(("ws", rest)) => rest,
+            Some(("wss" | "https", _)) => {
+                return Err("the test speaks no TLS; a proxy does that for Tallycast: name the address behind it, ws://HOST:PORT/ws".into());
+            }
+            Some(_) => return Err(FORMS.into()),
+        };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        if host.is_empty() || !plain(host) || !plain(path) {
+            return Err(FORMS.into());
+        }
+        let has_port = host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+        let host = if has_port { host.to_owned() } else { format!("{host}:80") };
+        Ok(Self { host, path: if path.is_empty() { "/ws".to_owned() } else { format!("/{path}") } })
+    }
+}
+
+/// A server that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub address: SocketAddr,
+    /// With its port.
     pub host: String,
     pub path: String,
 }
 
 impl Target {
-    /// Reads `HOST:PORT`, `ws://HOST:PORT` or `ws://HOST:PORT/PATH`, and looks the host up.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        let rest = match text.split_once("://") {
-            None => text,
-            Some(("ws", rest)) => rest,
-            Some(("wss" | "https", _)) => {
-                bail!("{text}: the test speaks no TLS. A proxy does that for Tallycast: name the address behind it, ws://HOST:PORT/ws")
-            }
-            Some(_) => bail!("{text}: an address looks like HOST:PORT or ws://HOST:PORT/ws"),
-        };
-        let (host, path) = rest.split_once('/').map_or((rest, "/ws".to_owned()), |(host, path)| (host, format!("/{path}")));
-        let path = if path == "/" { "/ws".to_owned() } else { path };
-        let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        ensure!(plain(host) && plain(&path), "{text:?}: an address looks like HOST:PORT or ws://HOST:PORT/ws");
-        let with_port = if host.parse::<SocketAddr>().is_ok() || host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        {
-            host.to_owned()
-        } else {
-            format!("{host}:80")
-        };
-        let mut found = with_port.to_socket_addrs().with_context(|| format!("{host}: the host cannot be found"))?;
-        Ok(Self { address: found.next().with_context(|| format!("{host}: the host has no address"))?, host: host.to_owned(), path })
+    /// Looks the host up.
+    pub(super) fn find(address: &Address) -> anyhow::Result<Self> {
+        let Address { host, path } = address.clone();
+        let mut found = host.to_socket_addrs().with_context(|| format!("{host}: the host cannot be found"))?;
+        Ok(Self { address: found.next().with_context(|| format!("{host}: the host has no address"))?, host, path })
+    }
+
+    /// A server on this machine.
+    pub(super) fn local(address: SocketAddr) -> Self {
+        Self { address, host: address.to_string(), path: "/ws".to_owned() }
     }
 
     /// As it is shown.
@@ -156,26 +175,19 @@ mod tests {
 
     #[test]
     fn addresses_are_read_in_all_their_forms() {
-        let local = |host: &str, path: &str| Target { address: "127.0.0.1:8080".parse().unwrap(), host: host.into(), path: path.into() };
-        for (text, path) in [
-            ("127.0.0.1:8080", "/ws"),
-            ("ws://127.0.0.1:8080", "/ws"),
-            ("ws://127.0.0.1:8080/", "/ws"),
-            ("ws://127.0.0.1:8080/a/b?c", "/a/b?c"),
-        ] {
-            assert_eq!(Target::parse(text).unwrap(), local("127.0.0.1:8080", path), "{text}");
+        let read = |text: &str| Address::parse(text).map(|address| (address.host, address.path));
+        let fine = |host: &str, path: &str| Ok((host.to_owned(), path.to_owned()));
+        for text in ["127.0.0.1:8080", "ws://127.0.0.1:8080", "ws://127.0.0.1:8080/", "ws://127.0.0.1:8080/ws"] {
+            assert_eq!(read(text), fine("127.0.0.1:8080", "/ws"), "{text}");
         }
-        assert_eq!(Target::parse("ws://127.0.0.1").unwrap().address.port(), 80);
-        assert_eq!(Target::parse("[::1]:9").unwrap().address, "[::1]:9".parse().unwrap());
-        for (text, word) in [
-            ("wss://h/ws", "TLS"),
-            ("http://h", "ws://HOST:PORT/ws"),
-            ("", "HOST:PORT"),
-            ("a b:1", "HOST:PORT"),
-            ("h:1/a\r\nb", "HOST:PORT"),
-        ] {
-            let fault = Target::parse(text).unwrap_err().to_string();
-            assert!(fault.contains(word), "{text}: {fault}");
+        assert_eq!(read("ws://h:1/a/b?c"), fine("h:1", "/a/b?c"));
+        assert_eq!(read("ws://h"), fine("h:80", "/ws"));
+        let found = Target::find(&Address::parse("[::1]:9").unwrap()).unwrap();
+        assert_eq!((found.address, found.shown()), ("[::1]:9".parse().unwrap(), "ws://[::1]:9/ws".to_owned()));
+        for (text, word) in
+            [("wss://h/ws", "TLS"), ("http://h", "HOST:PORT"), ("", "HOST:PORT"), ("a b:1", "HOST:PORT"), ("h:1/\r\nb", "HOST:PORT")]
+        {
+            assert!(read(text).unwrap_err().contains(word), "{text}");
         }
     }
 

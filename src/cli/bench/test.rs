@@ -27,9 +27,9 @@ const WATCHED_MAX: usize = 500;
 const BACKLOG_MAX: Duration = Duration::from_secs(5);
 /// From when all are there to the first write.
 const LEAD: Duration = Duration::from_millis(100);
+/// What one connection may take where many come.
+const CONNECT_MAX: Duration = Duration::from_millis(5);
 const SECOND: Duration = Duration::from_secs(1);
-/// Time for all to come back after they were upset.
-const RETURN_MAX: Duration = Duration::from_secs(120);
 /// Time for the other parts to come, and then to end.
 const PARTS_WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -130,7 +130,7 @@ impl Test {
         let (count, now) = (self.crew.members.len(), Instant::now());
         self.live.begin("connecting", count);
         (0..count).for_each(|member| self.fleet.come(member, now));
-        let deadline = now + Duration::from_secs(30 + count as u64 / 200);
+        let deadline = self.patience_ends() + CONNECT_MAX * u32::try_from(count).unwrap_or(u32::MAX);
         let pumped = self.pump(deadline, |test| test.crew.faults.fatal.is_some() || test.all_here())?;
         if let Some(fatal) = &self.crew.faults.fatal {
             bail!("{}: {fatal}", self.site.target.shown());
@@ -168,6 +168,11 @@ impl Test {
         Ok(pumped == Pumped::Done)
     }
 
+    /// Until when to wait for what should come soon.
+    pub(super) fn patience_ends(&self) -> Instant {
+        Instant::now() + self.plan.patience
+    }
+
     fn all_here(&self) -> bool {
         self.crew.here() == self.crew.members.len()
     }
@@ -183,8 +188,10 @@ impl Test {
         let from = start + self.plan.warm_up;
         let until = from + self.plan.length;
         self.crew.tally.window = Some(Window { from, until });
-        self.let_write(start, until);
         self.live.begin("warm-up", 0);
+        self.schedule(start, until);
+        self.pump(start, |_| false)?;
+        self.begin_loops(until);
         if self.pump(from, |_| false)? != Pumped::Stopped {
             self.live.begin("measuring", self.plan.length.as_secs() as usize);
             self.clock.meter.begin();
@@ -205,19 +212,27 @@ impl Test {
         Ok(self.clock.meter.end())
     }
 
-    fn let_write(&mut self, start: Instant, until: Instant) {
-        let load: Vec<usize> = (0..self.plan.layout.members).take(self.plan.writing.writers).collect();
+    /// What is written at a rate.
+    fn schedule(&mut self, start: Instant, until: Instant) {
+        let (layout, writing) = (&self.plan.layout, &self.plan.writing);
+        if let (1.., Pace::Rate(per_second)) = (writing.writers, writing.pace) {
+            self.schedules.push(Schedule::new((0..writing.writers).collect(), per_second, start, until));
+        }
+        if layout.bystanders > 0 {
+            let bystanders = (layout.members..layout.members + layout.bystanders).collect();
+            self.schedules.push(Schedule::new(bystanders, writing.bystander_rate, start, until));
+        }
+    }
+
+    /// The first writes of closed loops. All others follow from answers and pushes.
+    fn begin_loops(&mut self, until: Instant) {
         self.crew.wishes.writes_until = Some(until);
-        match self.plan.writing.pace {
-            _ if load.is_empty() => {}
-            Pace::Rate(per_second) => self.schedules.push(Schedule::new(load, per_second, start, until)),
-            Pace::Answered => load.into_iter().for_each(|member| self.write_now(member)),
-            Pace::Held => self.write_now(0),
-        }
-        if self.plan.layout.bystanders > 0 {
-            let bystanders = (self.plan.layout.members..self.crew.members.len()).collect();
-            self.schedules.push(Schedule::new(bystanders, self.plan.writing.bystander_rate, start, until));
-        }
+        let first = match self.plan.writing.pace {
+            Pace::Rate(_) => 0,
+            Pace::Answered => self.plan.writing.writers,
+            Pace::Held => 1,
+        };
+        (0..first).for_each(|member| self.write_now(member));
     }
 
     pub(super) fn write_now(&mut self, member: usize) {
@@ -244,7 +259,7 @@ impl Test {
             Upset::Cut { jitter, .. } => self.cut_all(jitter),
             Upset::Restart { .. } => self.restart()?,
         }
-        self.pump(Instant::now() + RETURN_MAX, Self::all_here).map(drop)
+        self.pump(self.patience_ends(), Self::all_here).map(drop)
     }
 
     fn cut_all(&mut self, jitter: Duration) {
