@@ -31,6 +31,7 @@ use self::report::Showing;
 use self::site::Site;
 use self::stop::Stop;
 use self::test::Test;
+use crate::domain::name::GroupId;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,7 +69,7 @@ struct Common {
     #[command(flatten)]
     own: own_server::OwnSettings,
     /// How long is measured, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = length)]
     seconds: f64,
     /// How long it runs before, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
@@ -91,11 +92,26 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// As long as that, and not nothing.
+fn length(text: &str) -> Result<f64, String> {
+    seconds(text).and_then(|length| if length >= 0.1 { Ok(length) } else { Err("a number of seconds, 0.1 to 86400".to_owned()) })
+}
+
 /// So many writes a second.
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
         _ => Err("a number of writes a second, 0.001 to 1000000".to_owned()),
+    }
+}
+
+/// A room's id that leaves space for what several rooms' ids end with.
+fn room(text: &str) -> Result<String, String> {
+    const BYTES_MAX: usize = 36;
+    match GroupId::custom(text) {
+        Err(fault) => Err(fault.to_string()),
+        Ok(_) if text.len() > BYTES_MAX => Err(format!("at most {BYTES_MAX} characters, for the rooms' numbers follow")),
+        Ok(_) => Ok(text.to_owned()),
     }
 }
 

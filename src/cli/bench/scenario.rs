@@ -6,7 +6,7 @@ use super::Common;
 use super::crew::Pace;
 use super::plan::{Layout, Part, Plan, Upset, Writing};
 use super::report::Parameter;
-use super::{rate, seconds};
+use super::{rate, room, seconds};
 
 /// Clients that are on their way in at once, where the coming is not what is tested.
 const AT_ONCE_MAX: usize = 200;
@@ -31,7 +31,7 @@ fn parameters(shown: &[(&str, String)], common: &Common) -> Vec<Parameter> {
 #[derive(clap::Args)]
 struct Shared {
     /// The id of the room; made for the test, and dissolved after it, where there is none
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = room)]
     room: Option<String>,
     /// This process is one of several of one test, such as 2/3. Give each the same --room
     #[arg(long, value_name = "PART", value_parser = Part::parse, requires_all = ["room", "address"])]
@@ -132,7 +132,7 @@ pub(super) struct Commands {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<f64>,
     /// What the rooms' ids begin with
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = room)]
     room: Option<String>,
 }
 

@@ -106,7 +106,7 @@ impl Peer {
         if let Ok(Some(fault)) | Err(fault) = stream.take_error() {
             return Err(Gone::Unreachable(fault.to_string()));
         }
-        let key = Key::new();
+        let key = Key::random();
         self.outbound.0.extend_from_slice(key.request(&approach.host, &approach.path).as_bytes());
         self.stage = Stage::Shaking(Box::new(key));
         Ok(())
