@@ -53,21 +53,21 @@ fn in_words(unit: Unit) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("no comparison in it: write a figure, one of < <= > >=, and a threshold, such as 'freshness.p99<100ms'")]
-    NoOperator,
+    WithoutComparison,
     #[error("there is no figure \"{name}\".\n{}", figures())]
-    NoSuchFigure { name: String },
+    UnknownFigure { name: String },
     #[error("\"{threshold}\" is no threshold for {figure}: write a number{}", in_words(*.unit))]
-    NoThreshold { threshold: String, figure: String, unit: Unit },
+    BadThreshold { threshold: String, figure: String, unit: Unit },
 }
 
 impl FromStr for Requirement {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let at = text.find(['<', '>']).ok_or(Fault::NoOperator)?;
-        let (sign, operator) = OPERATORS.into_iter().find(|(sign, _)| text[at..].starts_with(sign)).ok_or(Fault::NoOperator)?;
+        let at = text.find(['<', '>']).ok_or(Fault::WithoutComparison)?;
+        let (sign, operator) = OPERATORS.into_iter().find(|(sign, _)| text[at..].starts_with(sign)).ok_or(Fault::WithoutComparison)?;
         let (name, threshold) = (text[..at].trim(), text[at + sign.len()..].trim());
-        let figure = Figure::named(name).ok_or_else(|| Fault::NoSuchFigure { name: name.to_owned() })?;
+        let figure = Figure::named(name).ok_or_else(|| Fault::UnknownFigure { name: name.to_owned() })?;
         let bound = bound(name, figure.unit(), threshold)?;
         Ok(Self { text: text.trim().to_owned(), figure, operator, bound })
     }
@@ -79,7 +79,7 @@ fn bound(figure: &str, unit: Unit, threshold: &str) -> Result<f64, Fault> {
     let (number, written) = (threshold[..digits].parse::<f64>().ok(), threshold[digits..].trim());
     let factor = units(unit).iter().find(|(name, _)| *name == written).map(|(_, factor)| *factor);
     let bound = number.zip(factor).map(|(number, factor)| number * factor).filter(|bound| bound.is_finite());
-    bound.ok_or_else(|| Fault::NoThreshold { threshold: threshold.to_owned(), figure: figure.to_owned(), unit })
+    bound.ok_or_else(|| Fault::BadThreshold { threshold: threshold.to_owned(), figure: figure.to_owned(), unit })
 }
 
 impl Requirement {

@@ -152,7 +152,7 @@ fn gap(gap: i128, unknown: i128) -> String {
 }
 
 fn example(Difference { member, counter, held, expected }: &Difference) -> String {
-    let held = held.map_or_else(|| "nothing".to_owned(), |held| count(held));
+    let held = held.map_or_else(|| "nothing".to_owned(), count);
     format!("{member} holds {held} of {counter}, which is {}", count(*expected))
 }
 
