@@ -6,6 +6,7 @@ mod check_config;
 mod demo;
 pub mod log;
 mod serve;
+mod temporary;
 mod usersig;
 
 use std::io::Write as _;
