@@ -30,7 +30,8 @@
       if (x > most + xs[1]) return null;
       const rank = Math.min(latency.count, Math.ceil(latency.count * (1 - 10 ** -x)));
       while (sum < rank && at < buckets.length - 1) sum += buckets[++at][1];
-      return x >= most ? buckets.at(-1)[0] : buckets[at][0];
+      // A log scale has no 0.
+      return Math.max(1, x >= most ? buckets.at(-1)[0] : buckets[at][0]);
     });
   }
 
