@@ -275,14 +275,8 @@ fn warnings(report: &Report) -> Vec<String> {
     if report.usage.tool.bottleneck {
         warnings.push("This tool could not keep up: the figures are its own limit, not the server's. Use fewer members or a lower rate, or start it on several machines.".to_owned());
     }
-    if let Some(throttled) = writes.refused.get(&2996) {
-        warnings.push(format!("{} met the throttle (code 2996): a user has 20 writes in 5 s unless the server is set otherwise. Spread the writes over more members.", counted(*throttled, "write")));
-    }
     if writes.unsent > 0 {
         warnings.push(format!("{} due and never sent: the rate asked for was not reached.", was(writes.unsent, "write")));
-    }
-    if writes.unknown_fate > 0 {
-        warnings.push(format!("{} neither acknowledged nor refused.", was(writes.unknown_fate, "write")));
     }
     let refused: u64 = connections.refused.values().sum();
     if refused > 0 {
