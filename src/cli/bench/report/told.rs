@@ -52,7 +52,7 @@ const HIGHLIGHTS: [(&str, &str); 9] = [
     ("writes a second", "writes.per_second"),
     ("pushes a CPU-second of the server", "deliveries.per_cpu_second"),
     ("writes a CPU-second of the server", "writes.per_cpu_second"),
-    ("of the server's memory a connection", "connections.memory"),
+    ("memory of the server a connection", "connections.memory"),
     ("connections held", "connections.held"),
 ];
 
