@@ -128,8 +128,10 @@ pub static SINGLE: [Single; 26] = [
         Some(r.counts.connections.refused.values().sum::<u64>() as f64)
     }),
     single("connections.lost", Unit::Plain, "connections that ended unasked", |r| Some(r.counts.connections.lost as f64)),
-    single("connections.memory", Unit::Bytes, "memory of the server for each connection", |r| {
-        ratio(r.usage.server?.growth(), r.counts.connections.held as f64)
+    single("connections.memory", Unit::Bytes, "memory of the server for each connection, where nobody wrote", |r| {
+        // What writes leave behind is no connection's.
+        let server = r.usage.server.filter(|_| r.counts.writes.sent == 0)?;
+        ratio(server.growth(), r.counts.connections.held as f64)
     }),
     single("members.differing", Unit::Plain, "members that ended with another value than the counter's", |r| {
         Some(r.conservation.as_ref()?.members_differing as f64)

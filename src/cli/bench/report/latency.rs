@@ -13,7 +13,7 @@ const MICROS_MAX: u64 = 600_000_000;
 /// More buckets than a histogram of three digits up to 10 minutes can have.
 const BUCKETS_MAX: usize = 25_000;
 
-/// Times in microseconds, three digits exact, from 1 µs (0 counts as 1) to 10 minutes (more counts as that).
+/// Times in microseconds, three digits exact, from 0 to 10 minutes (more counts as that).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Latency(Histogram<u64>);
 
@@ -31,7 +31,7 @@ impl Latency {
 
     /// Takes the same time in microseconds `times` times.
     pub fn record_micros(&mut self, micros: u64, times: u64) {
-        self.0.saturating_record_n(micros.clamp(1, MICROS_MAX), times);
+        self.0.saturating_record_n(micros.min(MICROS_MAX), times);
     }
 
     /// Adds all that another histogram holds.

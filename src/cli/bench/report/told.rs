@@ -52,7 +52,7 @@ const HIGHLIGHTS: [(&str, &str); 9] = [
     ("writes a second", "writes.per_second"),
     ("pushes a CPU-second of the server", "deliveries.per_cpu_second"),
     ("writes a CPU-second of the server", "writes.per_cpu_second"),
-    ("of the server's memory a connection", "connections.memory"),
+    ("memory of the server a connection", "connections.memory"),
     ("connections held", "connections.held"),
 ];
 
@@ -77,7 +77,7 @@ pub fn told(report: &Report) -> Told {
     Told {
         scenario: report.run.scenario.clone(),
         facts: facts(report),
-        finding: report.conservation.as_ref().map(finding),
+        finding: report.conservation.as_ref().map(|conservation| finding(conservation, report.counts.writes.acknowledged)),
         highlights: highlights(report),
         latencies: Span::ALL.into_iter().filter_map(|span| latency(report, span)).collect(),
         groups: groups.into_iter().filter(|group| !group.lines.is_empty()).collect(),
@@ -99,8 +99,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
     facts.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(parameters).collect()
 }
 
-/// Conservation in words.
-fn finding(conservation: &Conservation) -> Finding {
+/// Conservation in words; it may rest on more writes than were measured.
+fn finding(conservation: &Conservation, measured: u64) -> Finding {
     let sum = |of: fn(&CounterCheck) -> i64| conservation.counters.iter().map(|counter| i128::from(of(counter))).sum::<i128>();
     let (acknowledged, unknown, value) = (sum(|c| c.acknowledged), sum(|c| c.unknown), sum(|c| c.value));
     let members = conservation.members_checked;
@@ -123,6 +123,9 @@ fn finding(conservation: &Conservation) -> Finding {
         }
     };
     let mut details: Vec<String> = conservation.unfinished.iter().map(|why| format!("The check is unfinished: {why}")).collect();
+    if acknowledged > i128::from(measured) {
+        details.push(format!("This is about all writes of the run: the {} measured, and those before and after", count(measured)));
+    }
     if unknown > 0 {
         details.push(format!("{} of unknown fate: they may have counted or not", counted(unknown as u64, "write")));
     }
@@ -272,14 +275,8 @@ fn warnings(report: &Report) -> Vec<String> {
     if report.usage.tool.bottleneck {
         warnings.push("This tool could not keep up: the figures are its own limit, not the server's. Use fewer members or a lower rate, or start it on several machines.".to_owned());
     }
-    if let Some(throttled) = writes.refused.get(&2996) {
-        warnings.push(format!("{} met the throttle (code 2996): a user has 20 writes in 5 s unless the server is set otherwise. Spread the writes over more members.", counted(*throttled, "write")));
-    }
     if writes.unsent > 0 {
         warnings.push(format!("{} due and never sent: the rate asked for was not reached.", was(writes.unsent, "write")));
-    }
-    if writes.unknown_fate > 0 {
-        warnings.push(format!("{} neither acknowledged nor refused.", was(writes.unknown_fate, "write")));
     }
     let refused: u64 = connections.refused.values().sum();
     if refused > 0 {

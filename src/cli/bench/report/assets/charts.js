@@ -9,6 +9,7 @@
     acknowledgement: '--blue', push: '--amber', freshness: '--red', connect: '--grey',
     return: '--teal', bystander: '--violet', 'bystander-calm': '--violet',
   };
+  const WHOLE_SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
   let plots = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -30,7 +31,8 @@
       if (x > most + xs[1]) return null;
       const rank = Math.min(latency.count, Math.ceil(latency.count * (1 - 10 ** -x)));
       while (sum < rank && at < buckets.length - 1) sum += buckets[++at][1];
-      return x >= most ? buckets.at(-1)[0] : buckets[at][0];
+      // A log scale has no 0.
+      return Math.max(1, x >= most ? buckets.at(-1)[0] : buckets[at][0]);
     });
   }
 
@@ -57,10 +59,10 @@
     };
   }
 
-  /** A chart over the seconds; null when none of its series was measured. */
+  /** A chart over the seconds. What was not measured, or never happened, is no series; without one there is no chart. */
   function overTime(y, series) {
     const seconds = report.seconds;
-    const shown = series.filter(({ field }) => seconds.some((second) => second[field] != null));
+    const shown = series.filter(({ field }) => seconds.some((second) => second[field]));
     if (seconds.length < 2 || !shown.length) return null;
     return {
       data: [seconds.map((second) => second.at_s), ...shown.map(({ field }) => seconds.map((second) => second[field]))],
@@ -133,7 +135,7 @@
       scales: { x: { time: false }, y: { distr: y.log ? 3 : 1, range: range(y.log) } },
       cursor: { y: false, points: { size: 7 }, ...(chart.together ? { sync: { key: 'seconds' } } : {}) },
       axes: [
-        axis({ values: (_, splits) => splits.map((split) => x.say(split)), size: 28, space: 56, ...(x.splits ? { splits: x.splits } : {}) }),
+        axis({ values: (_, splits) => splits.map((split) => x.say(split)), size: 28, space: 56, ...(x.splits ? { splits: x.splits } : { incrs: WHOLE_SECONDS }) }),
         axis({
           values: (_, splits) => splits.map((split) => (split == null ? '' : (y.short ?? y.say)(split))),
           size: 66,
@@ -148,7 +150,7 @@
           stroke: colour(variable),
           width: 2,
           // The area only where a line stands alone: two would cover each other.
-          fill: chart.series.length === 1 ? `${colour(variable)}22` : undefined,
+          fill: chart.together && chart.series.length === 1 ? `${colour(variable)}22` : undefined,
           dash: dashed ? [6, 4] : undefined,
           points: { show: false },
           value: (_, value) => (value == null ? '' : y.say(value)),

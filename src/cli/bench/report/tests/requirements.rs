@@ -82,7 +82,7 @@ fn figures_follow_from_what_was_measured() {
         ("sweep", "20.0 ms"),
         ("freshness.p50", "20.0 ms"),
         ("freshness_sweeps.p50", "1.00"),
-        ("connections.memory", "4.10 KiB"),
+        ("connections.memory", ""),
         ("server.cpu", "25.0 %"),
         ("server.memory_growth", "2.00 MiB"),
         ("tool.cpu", "20.0 %"),
@@ -91,6 +91,13 @@ fn figures_follow_from_what_was_measured() {
     ];
     let found = expected.map(|(name, _)| (name, said(name)));
     assert_eq!(found.each_ref().map(|(name, value)| (*name, value.as_str())), expected);
+}
+
+#[test]
+fn memory_is_a_connection_s_own_only_where_nobody_wrote() {
+    let mut idle = kept();
+    idle.counts.writes = Writes::default();
+    assert_eq!(Figure::named("connections.memory").unwrap().say(&idle).as_deref(), Some("4.10 KiB"));
 }
 
 #[test]
