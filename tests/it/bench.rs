@@ -167,13 +167,16 @@ async fn users_may_come_from_a_file_or_a_configuration() {
 }
 
 #[tokio::test]
-async fn the_secret_may_come_from_a_file() {
+async fn the_secret_may_come_from_a_file_or_a_variable() {
     let (server, folder) = (Server::start().await, TempDir::new().unwrap());
     let file = folder.path().join("key");
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
-    let mut command = bench("fan-out --members 5 --rate 4 --seconds 1 --warmup 0");
-    command.args([&server.addr().to_string(), "--sdk-app-id", &SDK_APP_ID.to_string(), "--secret"]).arg(format!("@{}", file.display()));
-    kept(&report(&run(command).await, 0), 5);
+    for secret in [format!("@{}", file.display()), "env:SECRET_OF_THE_TEST".to_owned()] {
+        let mut command = bench("fan-out --members 5 --rate 4 --seconds 1 --warmup 0");
+        command.args([&server.addr().to_string(), "--sdk-app-id", &SDK_APP_ID.to_string(), "--secret", &secret]);
+        command.env("SECRET_OF_THE_TEST", SECRET);
+        kept(&report(&run(command).await, 0), 5);
+    }
 }
 
 #[tokio::test]
