@@ -88,10 +88,7 @@ impl Test {
         let begun = self.arrive()? && self.meet(Stage::Ready)?;
         if begun {
             report.usage = self.measure()?;
-            report.run.duration_s = self.crew.tally.seconds.len() as f64;
-            if let Some(window) = self.crew.tally.window {
-                report.run.duration_s = window.until.saturating_duration_since(window.from).as_secs_f64();
-            }
+            report.run.duration_s = self.crew.tally.window.map_or(0.0, |window| window.length().as_secs_f64());
             report.outcome.interrupted = self.clock.stop.is_asked();
             self.clock.stop.grant();
             report.conservation = Some(self.settle()?);
@@ -197,15 +194,16 @@ impl Test {
                 self.upset(upset, from)?;
             }
             self.pump(until, |_| false)?;
-            // What was due in time may still leave, and counts as late as it is.
-            self.pump(until + BACKLOG_MAX, |test| test.schedules.iter().all(Schedule::is_over))?;
         }
-        let now = Instant::now();
+        let (now, usage) = (Instant::now(), self.clock.meter.end());
+        self.crew.tally.window = Some(Window { from: from.min(now), until: until.min(now) });
+        (self.crew.wishes.writes_until, self.clock.second_ends) = (None, None);
+        // What was due in time may still leave, and counts as late as it is.
+        self.pump(until + BACKLOG_MAX, |test| test.schedules.iter().all(Schedule::is_over))?;
         let unsent: u64 = self.schedules.iter().map(|schedule| schedule.unsent(now)).sum();
         self.crew.tally.counts.writes.unsent = unsent;
-        (self.schedules, self.crew.wishes.writes_until, self.clock.second_ends) = (Vec::new(), None, None);
-        self.crew.tally.window = Some(Window { from: from.min(now), until: until.min(now) });
-        Ok(self.clock.meter.end())
+        self.schedules.clear();
+        Ok(usage)
     }
 
     /// What is written at a rate.
