@@ -138,7 +138,7 @@ fn bad_usage_ends_with_2_and_help_with_0() {
     }
     let (code, out, _) = tallycast(&["--help"], &[]);
     assert_eq!(code, 0);
-    for command in ["demo", "serve", "usersig", "check-config"] {
+    for command in ["demo", "serve", "usersig", "check-config", "bench"] {
         assert!(out.contains(command), "{out}");
         assert_eq!(tallycast(&[command, "--help"], &[]).0, 0);
     }

@@ -37,7 +37,7 @@ enum Command {
     /// Say all that is wrong with a configuration.
     CheckConfig(check_config::Args),
     /// Put a gateway under load, and see what it did.
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
 }
 
 /// The file that most commands read.
@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Usersig(args) => usersig::run(args).map(|()| ExitCode::SUCCESS),
         Command::CheckConfig(args) => check_config::run(args).map(|()| ExitCode::SUCCESS),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(*args),
     };
     match done {
         Ok(code) => code,

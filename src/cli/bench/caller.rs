@@ -29,7 +29,7 @@ impl Caller {
             TcpStream::connect_timeout(&target.address, PATIENCE).with_context(|| format!("{} cannot be reached", target.shown()))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let key = Key::new();
+        let key = Key::random();
         stream.write_all(key.request(&target.host, &target.path).as_bytes())?;
         let mut head = Vec::new();
         let rest = loop {

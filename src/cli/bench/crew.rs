@@ -51,6 +51,8 @@ enum Later {
     Repeat(u64),
     /// Go on writing after a refusal.
     GoOn,
+    /// Ask for the last counters again.
+    Look,
 }
 
 /// What the test wants of its members at the moment.
@@ -62,6 +64,8 @@ pub(super) struct Wishes {
     pub writes_until: Option<Instant>,
     /// What the time from being wanted to being in the room is.
     pub coming: Span,
+    /// Connections are to be lost now.
+    pub loss: bool,
 }
 
 /// What went wrong on the way.
@@ -131,6 +135,7 @@ impl Crew {
             match later {
                 Later::Repeat(id) => self.put_write(at, id, out),
                 Later::GoOn => self.follow(at, now, out),
+                Later::Look => self.look(at, out),
             }
         }
     }
@@ -188,7 +193,7 @@ impl Crew {
         match member.presence {
             Presence::Here => {
                 member.presence = Presence::Lost;
-                if *why != Gone::Cut && self.tally.counts_at(now) {
+                if !self.wishes.loss && self.tally.counts_at(now) {
                     self.tally.counts.connections.lost += 1;
                 }
             }
@@ -284,11 +289,14 @@ impl Crew {
                 let room = self.members[at].room;
                 self.rooms[room].books.last = Some(counters_of(&heard["data"], self.meeting.parts));
             }
-            (_, Some(id), Some(code)) if id >= FIRST_WRITE => {
+            (_, Some(id), Some(code)) => {
                 let wait = heard["retryAfter"].as_u64().map_or(REPEAT_AFTER, Duration::from_millis);
-                self.refused(at, id, code, now, wait);
+                match id {
+                    FIRST_WRITE.. => self.refused(at, id, code, now, wait),
+                    LOOK => self.later.push((now + wait, at, Later::Look)),
+                    _ => {}
+                }
             }
-            (_, Some(_), Some(_)) => {}
             _ => self.strange(text),
         }
     }

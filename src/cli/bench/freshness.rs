@@ -165,7 +165,7 @@ mod tests {
 
     fn room(members: usize) -> Room {
         let mut book = Freshness::default();
-        (0..members).for_each(|_| drop(book.watch(10)));
+        (0..members).for_each(|_| _ = book.watch(10));
         Room(book, Vec::new())
     }
 

@@ -31,17 +31,31 @@ use self::report::Showing;
 use self::site::Site;
 use self::stop::Stop;
 use self::test::Test;
+use crate::domain::name::GroupId;
 
 const EXAMPLES: &str = "\
 Examples:
-  tallycast bench fan-out --members 5000 --rate 20
-  tallycast bench storm --members 2000 --rate 2000 --output storm.html
-  tallycast bench commands --require 'acknowledgement.p99<20ms'
-  tallycast bench fan-out 10.0.0.5:8080 --config tallycast.toml --members 500 --writers 50 --rate 100
-  tallycast bench storm 10.0.0.5:8080 --secret @key.txt --sdk-app-id 1400000000 --room hall --part 1/2 --output 1.json
+  A room of 5,000 that hears 20 writes a second, on a server of its own:
+    tallycast bench fan-out --members 5000 --rate 20
+  Everybody writes at once; the report as a page with charts:
+    tallycast bench storm --members 2000 --rate 2000 --output storm.html
+  In CI, with a limit that must hold:
+    tallycast bench commands --require 'acknowledgement.p99<20ms'
+  A server that runs already, within its throttle of 20 writes in 5 s by one user:
+    tallycast bench fan-out 10.0.0.5:8080 --config tallycast.toml \\
+      --members 500 --writers 50 --rate 100
+  Two processes (or machines) as one test:
+    tallycast bench storm 10.0.0.5:8080 --secret @key.txt --sdk-app-id 1400000000 \\
+      --room hall --part 1/2 --output 1.json
+    … the same with --part 2/2 and 2.json; then: tallycast bench merge 1.json 2.json
 
-Exit codes: 0 fine, 1 could not run, 2 bad usage, 3 a write was lost or counted twice, or the opposite was not shown, \
-4 a requirement was missed.";
+Exit codes:
+  0  fine
+  1  it could not run
+  2  bad usage
+  3  an acknowledged write was lost, counted twice or not told to a member; or the opposite
+     could not be shown
+  4  a requirement was missed";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -62,13 +76,10 @@ enum What {
 
 /// What every test is given.
 #[derive(clap::Args)]
+#[command(next_help_heading = "The run")]
 struct Common {
-    #[command(flatten)]
-    server: target::GivenServer,
-    #[command(flatten)]
-    own: own_server::OwnSettings,
     /// How long is measured, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = length)]
     seconds: f64,
     /// How long it runs before, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
@@ -76,11 +87,15 @@ struct Common {
     /// How long to wait for everybody to come, and at the end for the last answers and values, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     patience: f64,
-    /// Show nothing but the report
+    #[command(flatten)]
+    server: target::GivenServer,
+    #[command(flatten)]
+    own: own_server::OwnSettings,
+    #[command(flatten, next_help_heading = "The report")]
+    showing: Showing,
+    /// Show nothing while it runs
     #[arg(long)]
     quiet: bool,
-    #[command(flatten)]
-    showing: Showing,
 }
 
 /// Up to a day, also in parts of seconds.
@@ -91,11 +106,26 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// As long as that, and not nothing.
+fn length(text: &str) -> Result<f64, String> {
+    seconds(text).and_then(|length| if length >= 0.1 { Ok(length) } else { Err("a number of seconds, 0.1 to 86400".to_owned()) })
+}
+
 /// So many writes a second.
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
         _ => Err("a number of writes a second, 0.001 to 1000000".to_owned()),
+    }
+}
+
+/// A room's id that leaves space for what several rooms' ids end with.
+fn room(text: &str) -> Result<String, String> {
+    const BYTES_MAX: usize = 36;
+    match GroupId::custom(text) {
+        Err(fault) => Err(fault.to_string()),
+        Ok(_) if text.len() > BYTES_MAX => Err(format!("at most {BYTES_MAX} characters, for the rooms' numbers follow")),
+        Ok(_) => Ok(text.to_owned()),
     }
 }
 

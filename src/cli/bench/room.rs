@@ -11,7 +11,7 @@ use super::freshness::Freshness;
 use super::scan::{KEY, push_prefix};
 
 /// Writes that one connection may have under way. Above it the next writer's turn comes.
-const UNDER_WAY_MAX: usize = 32;
+const UNDER_WAY_MAX: usize = 256;
 
 /// What a room is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

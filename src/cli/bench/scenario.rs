@@ -6,7 +6,7 @@ use super::Common;
 use super::crew::Pace;
 use super::plan::{Layout, Part, Plan, Upset, Writing};
 use super::report::Parameter;
-use super::{rate, seconds};
+use super::{rate, room, seconds};
 
 /// Clients that are on their way in at once, where the coming is not what is tested.
 const AT_ONCE_MAX: usize = 200;
@@ -31,9 +31,10 @@ fn parameters(shown: &[(&str, String)], common: &Common) -> Vec<Parameter> {
 #[derive(clap::Args)]
 struct Shared {
     /// The id of the room; made for the test, and dissolved after it, where there is none
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = room)]
     room: Option<String>,
-    /// This process is one of several of one test, such as 2/3. Give each the same --room
+    /// This process is one of several of one test, such as 2/3: give each the same --room. They begin together, and each
+    /// checks what all have written; freshness is that of a part's own writes at its own members. `merge` adds them up
     #[arg(long, value_name = "PART", value_parser = Part::parse, requires_all = ["room", "address"])]
     part: Option<Part>,
 }
@@ -41,10 +42,6 @@ struct Shared {
 /// N members in a room hear what a few of them write, at a rate
 #[derive(clap::Args)]
 pub(super) struct FanOut {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    shared: Shared,
     /// Members of the room, each with a connection
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = many(1_000_000))]
     members: usize,
@@ -57,6 +54,10 @@ pub(super) struct FanOut {
     /// No rate: the next write leaves when every member holds the last
     #[arg(long, conflicts_with_all = ["rate", "part"])]
     closed: bool,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl FanOut {
@@ -97,16 +98,16 @@ fn plan(scenario: &'static str, common: &Common, shown: &[(&str, String)], layou
 /// All N members of a room write into it at once, at a rate
 #[derive(clap::Args)]
 pub(super) struct Storm {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    shared: Shared,
     /// Members of the room, who all write
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = many(1_000_000))]
     members: usize,
     /// Writes a second, all members together
     #[arg(long, value_name = "RATE", default_value = "1000", value_parser = rate)]
     rate: f64,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl Storm {
@@ -120,8 +121,6 @@ impl Storm {
 /// Many small rooms in which everybody writes
 #[derive(clap::Args)]
 pub(super) struct Commands {
-    #[command(flatten)]
-    pub common: Common,
     /// Rooms
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = many(100_000))]
     rooms: usize,
@@ -132,8 +131,10 @@ pub(super) struct Commands {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<f64>,
     /// What the rooms' ids begin with
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = room)]
     room: Option<String>,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl Commands {
@@ -152,8 +153,6 @@ impl Commands {
 /// Members who do nothing: the server's memory for each connection
 #[derive(clap::Args)]
 pub(super) struct Idle {
-    #[command(flatten)]
-    pub common: Common,
     /// Connections in all
     #[arg(long, value_name = "COUNT", default_value = "5000", value_parser = many(1_000_000))]
     members: usize,
@@ -163,6 +162,8 @@ pub(super) struct Idle {
     /// Users that they are; a user for each connection unless given
     #[arg(long, value_name = "COUNT", value_parser = many(1_000_000))]
     users: Option<usize>,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl Idle {
@@ -179,8 +180,6 @@ impl Idle {
 /// All clients lose their connection in one moment and come back at once
 #[derive(clap::Args)]
 pub(super) struct Reconnect {
-    #[command(flatten)]
-    pub common: Common,
     /// Members who are cut
     #[arg(long, value_name = "COUNT", default_value = "2000", value_parser = many(1_000_000))]
     members: usize,
@@ -202,6 +201,8 @@ pub(super) struct Reconnect {
     /// In place of the cut, kill the server and start it again. Bystanders lose it too
     #[arg(long, conflicts_with_all = ["address", "jitter"])]
     restart: bool,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl Reconnect {

@@ -21,9 +21,10 @@ const SIG_SECONDS: u64 = 86_400;
 #[command(next_help_heading = "The server")]
 pub(super) struct GivenServer {
     /// HOST:PORT or ws://HOST:PORT/ws. Without it, the test starts a server of its own, without throttle and limits
-    #[arg(value_name = "ADDRESS", requires = "login", value_parser = Address::parse)]
+    #[arg(value_name = "ADDRESS", help_heading = "Arguments", requires = "login", value_parser = Address::parse)]
     pub address: Option<Address>,
-    /// Sign for made-up users with this secret; @FILE reads it from a file, so that no list of processes shows it
+    /// Sign for made-up users with this secret. @FILE reads it from a file and env:NAME from a variable, so that no list of
+    /// processes shows it
     #[arg(long, value_name = "KEY", group = "login", requires = "sdk_app_id")]
     pub secret: Option<String>,
     /// The app that the secret belongs to
@@ -122,10 +123,11 @@ impl Users {
         if let Some(path) = &choices.config {
             return Ok(Self::Signed(Sources::new().file(path).environment(std::env::vars_os()).read()?.app.keyring));
         }
-        let secret = choices.secret.as_deref().unwrap_or_default();
-        let secret = Zeroizing::new(match secret.strip_prefix('@') {
-            None => secret.to_owned(),
-            Some(path) => std::fs::read_to_string(path).with_context(|| format!("--secret: {path} cannot be read"))?,
+        let given = choices.secret.as_deref().unwrap_or_default();
+        let secret = Zeroizing::new(match (given.strip_prefix('@'), given.strip_prefix("env:")) {
+            (Some(path), _) => std::fs::read_to_string(path).with_context(|| format!("--secret: {path} cannot be read"))?,
+            (_, Some(name)) => std::env::var(name).with_context(|| format!("--secret: the variable {name} cannot be read"))?,
+            _ => given.to_owned(),
         });
         Self::with_secret(choices.sdk_app_id.unwrap_or_default(), secret.trim_end_matches(['\n', '\r']))
     }

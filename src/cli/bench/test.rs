@@ -25,6 +25,8 @@ const RECORDS_A_SECOND_MAX: f64 = 200_000.0;
 const WATCHED_MAX: usize = 500;
 /// Time for writes that were due and could not leave in time.
 const BACKLOG_MAX: Duration = Duration::from_secs(5);
+/// Writes that leave later than this are told of, in microseconds.
+const LATE_MICROS: u64 = 10_000;
 /// From when all are there to the first write.
 const LEAD: Duration = Duration::from_millis(100);
 /// What one connection may take where many come.
@@ -80,7 +82,7 @@ impl Test {
             at_once_max: plan.layout.at_once_max,
         };
         let fleet = Fleet::new(approach, guests)?;
-        let wishes = Wishes { run: run.to_owned(), pace: plan.writing.pace, writes_until: None, coming: Span::Connect };
+        let wishes = Wishes { run: run.to_owned(), pace: plan.writing.pace, writes_until: None, coming: Span::Connect, loss: false };
         let crew = Crew::new(rooms, members, Meeting::new(plan.part.number, plan.part.of), wishes);
         let clock = Clock { stop, meter: Meter::new(site.process), second_ends: None, started_at: SystemTime::now() };
         Ok(Self { plan, site, fleet, crew, schedules: Vec::new(), clock, live })
@@ -255,11 +257,17 @@ impl Test {
                 room.role = Role::Bystander { calm: false };
             }
         }
-        match upset {
-            Upset::Cut { jitter, .. } => self.cut_all(jitter),
-            Upset::Restart { .. } => self.restart()?,
-        }
-        self.pump(self.patience_ends(), Self::all_here).map(drop)
+        let slowest = match upset {
+            Upset::Cut { jitter, .. } => {
+                self.cut_all(jitter);
+                jitter
+            }
+            Upset::Restart { .. } => {
+                self.restart()?;
+                Duration::ZERO
+            }
+        };
+        self.pump(self.patience_ends() + slowest, Self::all_here).map(drop)
     }
 
     fn cut_all(&mut self, jitter: Duration) {
@@ -278,12 +286,14 @@ impl Test {
     fn restart(&mut self) -> anyhow::Result<()> {
         self.fleet.let_in(usize::MAX);
         let own = self.site.own.as_mut().context("only a server of its own can be restarted: give no address")?;
+        self.crew.wishes.loss = true;
         own.kill();
         self.pump(Instant::now() + Duration::from_secs(10), |test| test.crew.here() == 0)?;
         if let Some(own) = &mut self.site.own {
             own.start_again()?;
             self.clock.meter.follow(own.process());
         }
+        self.crew.wishes.loss = false;
         Ok(())
     }
 
@@ -388,6 +398,11 @@ fn warnings(crew: &Crew, conservation: Option<&Conservation>, blind: bool) -> Ve
             "{refused} writes were refused with 2996: a server lets a user write 20 times in five seconds. Spread the rate over more \
              writers, or set limits.counter_writes_max = 0 on the server for the test."
         ));
+    }
+    let late = crew.tally.lateness.micros_at(0.99).unwrap_or_default();
+    if late > LATE_MICROS {
+        let late = Duration::from_micros(late);
+        warnings.push(format!("One write in a hundred left {late:.1?} or more after it was due. That is inside its latency."));
     }
     if blind {
         warnings.push(

@@ -36,7 +36,7 @@ pub fn put_frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
 
 /// What one connection is still to say.
 #[derive(Default)]
-pub struct Outbound(pub(super) Vec<u8>);
+pub struct Outbound(Vec<u8>);
 
 impl Outbound {
     /// Adds a text frame.
@@ -44,8 +44,23 @@ impl Outbound {
         put_frame(&mut self.0, TEXT, text);
     }
 
+    /// Answers a ping with this payload.
+    pub fn pong(&mut self, payload: &[u8]) {
+        put_frame(&mut self.0, PONG, payload);
+    }
+
+    /// Adds bytes that are no frame: the handshake.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// What is still to be sent.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Forgets the first so many bytes: they are on their way.
-    pub(super) fn sent(&mut self, bytes: usize) {
+    pub fn sent(&mut self, bytes: usize) {
         forget(&mut self.0, bytes);
     }
 }

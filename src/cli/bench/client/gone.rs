@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+/// The longest time away between two tries.
+const PAUSE_MILLIS_MAX: u64 = 5000;
+
 /// Why a connection is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gone {
@@ -22,8 +25,6 @@ pub enum Gone {
     Broken(String),
     /// It took too long to come in.
     TooSlow,
-    /// The test itself cut it.
-    Cut,
 }
 
 impl Gone {
@@ -48,15 +49,20 @@ impl Gone {
             Self::NoWebSocket(_) => false,
             Self::Refused(_, code, _) => matches!(code, 2996 | 10002 | 10006 | 70050),
             Self::Closed(code, _) => !matches!(code, 1002 | 1003 | 1007 | 1009 | 4500..=4999),
-            Self::Unreachable(_) | Self::Broken(_) | Self::TooSlow | Self::Cut => true,
+            Self::Unreachable(_) | Self::Broken(_) | Self::TooSlow => true,
         }
     }
 
     /// How long to stay away before the `attempt`th try, counted from 0: twice as long each time, with a random part so that
     /// not all come in the same instant.
     pub(super) fn pause(&self, attempt: u32) -> Duration {
+        if let Self::Closed(1012, reason) = self
+            && let Some(pause) = told_pause(reason)
+        {
+            return pause;
+        }
         let least = if matches!(self, Self::Closed(4010, _)) { 2000 } else { 50 };
-        let millis: u64 = (least << attempt.min(6)).min(5000);
+        let millis: u64 = (least << attempt.min(6)).min(PAUSE_MILLIS_MAX);
         Duration::from_millis(millis / 2 + fastrand::u64(..=millis / 2))
     }
 
@@ -70,9 +76,15 @@ impl Gone {
             Self::Closed(code, _) => format!("closed with {code}"),
             Self::Broken(why) => why.clone(),
             Self::TooSlow => "too slow".to_owned(),
-            Self::Cut => "cut by the test".to_owned(),
         }
     }
+}
+
+/// When to come back, by a server that stops: `{"after":ms,"spread":ms}`.
+fn told_pause(reason: &str) -> Option<Duration> {
+    let told: Value = serde_json::from_str(reason).ok()?;
+    let (after, spread) = (told["after"].as_u64()?, told["spread"].as_u64()?);
+    Some(Duration::from_millis(after.saturating_add(fastrand::u64(..=spread)).min(PAUSE_MILLIS_MAX)))
 }
 
 impl fmt::Display for Gone {
@@ -96,7 +108,6 @@ impl fmt::Display for Gone {
             Self::Closed(code, words) => write!(f, "the server closed the connection with {code} {words}"),
             Self::Broken(why) => write!(f, "the connection broke: {why}"),
             Self::TooSlow => write!(f, "the server did not answer in time"),
-            Self::Cut => write!(f, "the test cut the connection"),
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Key(String);
 
 impl Key {
     /// A fresh one.
-    pub fn new() -> Self {
+    pub fn random() -> Self {
         Self(STANDARD.encode(std::array::from_fn::<u8, 16, _>(|_| fastrand::u8(..))))
     }
 
@@ -66,7 +66,7 @@ mod tests {
         let key = Key("dGhlIHNhbXBsZSBub25jZQ==".into());
         assert_eq!(key.answered(format!("{GOOD}more").as_bytes()), Ok(Some(GOOD.len())));
         assert_eq!(key.answered(&GOOD.as_bytes()[..GOOD.len() - 1]), Ok(None));
-        assert!(matches!(Key::new().answered(GOOD.as_bytes()), Err(Gone::NoWebSocket(_))));
+        assert!(matches!(Key::random().answered(GOOD.as_bytes()), Err(Gone::NoWebSocket(_))));
         assert!(matches!(key.answered(b"SSH-2.0-OpenSSH\r\n"), Err(Gone::NoWebSocket(_))));
         let refused = key.answered(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\r\ntoo many connections");
         assert_eq!(refused, Err(Gone::NotUpgraded(503, "too many connections".into())));

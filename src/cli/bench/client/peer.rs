@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::fleet::{Approach, Event, Guest};
-use super::frame::{BadFrame, CLOSE, Inbound, Outbound, PING, PONG, TEXT, put_frame};
+use super::frame::{BadFrame, CLOSE, Inbound, Outbound, PING, TEXT};
 use super::gone::Gone;
 use super::handshake::Key;
 
@@ -106,8 +106,8 @@ impl Peer {
         if let Ok(Some(fault)) | Err(fault) = stream.take_error() {
             return Err(Gone::Unreachable(fault.to_string()));
         }
-        let key = Key::new();
-        self.outbound.0.extend_from_slice(key.request(&approach.host, &approach.path).as_bytes());
+        let key = Key::random();
+        self.outbound.raw(key.request(&approach.host, &approach.path).as_bytes());
         self.stage = Stage::Shaking(Box::new(key));
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Peer {
                 }
                 Err(why) => gone = Some(why),
             },
-            (PING, _) => put_frame(&mut outbound.0, PONG, payload),
+            (PING, _) => outbound.pong(payload),
             (CLOSE, _) => gone = Some(Gone::closed(payload)),
             _ => {}
         });
@@ -181,8 +181,8 @@ impl Peer {
 
     fn flush(&mut self) -> Result<(), Gone> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        while !self.outbound.0.is_empty() && !matches!(self.stage, Stage::Connecting) {
-            match stream.write(&self.outbound.0) {
+        while !self.outbound.bytes().is_empty() && !matches!(self.stage, Stage::Connecting) {
+            match stream.write(self.outbound.bytes()) {
                 Ok(n) => self.outbound.sent(n),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
