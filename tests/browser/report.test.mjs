@@ -115,12 +115,11 @@ function assertSame(text, value, what) {
   assert.ok(Math.abs(meant(text) - value) <= Math.max(Math.abs(value) * 0.005, 0.5), `${what}: the page says ${text}, the JSON ${value}`);
 }
 
-test('the page shows the numbers of the JSON', async () => {
-  const { page: path, json, code } = await merged('whole', [part(1), part(2)], ['freshness.p99<1s', 'push.p99<1s']);
-  assert.equal(code, 4);
-  const { page, leave } = await open(path);
+/** Every figure and every latency of the page is the JSON's. Resolves to how many figures were compared. */
+async function compare(page, json) {
   const rows = await page.$$eval('#latencies tbody tr', (all) => all.map((row) => [row.dataset.span, ...[...row.cells].slice(1).map((cell) => cell.textContent)]));
-  assert.deepEqual(rows.map(([span]) => span), ['acknowledgement', 'freshness']);
+  const measured = Object.keys(json.latencies).filter((span) => json.latencies[span].count);
+  assert.deepEqual(rows.map(([span]) => span).sort(), measured.sort());
   for (const [span, p50, p90, p99, p999, max, times] of rows) {
     const { count, percentiles } = json.latencies[span];
     assert.equal(meant(times), count);
@@ -129,16 +128,31 @@ test('the page shows the numbers of the JSON', async () => {
     }
   }
   const figures = await page.$$eval('[data-figure]', (all) => all.map((row) => [row.dataset.figure, row.querySelector('td span').textContent]));
-  let compared = 0;
-  for (const [name, text] of figures) {
-    const key = SUFFIXES.map((suffix) => name + suffix).find((key) => key in json.figures);
-    if (!key) continue;
-    assertSame(text, json.figures[key], name);
-    compared += 1;
-  }
-  assert.ok(compared >= 15, `only ${compared} figures were compared`);
-  const { acknowledged } = json.counts.writes;
-  const said = acknowledged.toLocaleString('en-US');
+  const known = figures.flatMap(([name, text]) => SUFFIXES.filter((suffix) => name + suffix in json.figures).map((suffix) => [name + suffix, text]));
+  for (const [key, text] of known) assertSame(text, json.figures[key], key);
+  return known.length;
+}
+
+test('the page of a real run shows the numbers of its JSON', async () => {
+  const [path, whole] = ['html', 'json'].map((ending) => join(folder, `real.${ending}`));
+  const words = 'bench fan-out --members 20 --rate 50 --seconds 2 --warmup 0 --quiet --output';
+  await run(BIN, [...words.split(' '), path, '--output', whole]);
+  const { page, leave } = await open(path);
+  const json = JSON.parse(await readFile(whole, 'utf8'));
+  assert.equal(json.counts.writes.acknowledged, 100);
+  assert.ok(await compare(page, json) >= 15);
+  assert.match(await page.textContent('.finding.kept p'), /^100 acknowledged = 100 counted = held by all 20 members$/);
+  const points = await painted(page);
+  for (const chart of ['percentiles', 'deliveries', 'writes', 'latency']) assert.ok(points[chart] > 200, JSON.stringify(points));
+  await leave();
+});
+
+test('the page of several parts shows the numbers of their sum', async () => {
+  const { page: path, json, code } = await merged('whole', [part(1), part(2)], ['freshness.p99<1s', 'push.p99<1s']);
+  assert.equal(code, 4);
+  const { page, leave } = await open(path);
+  assert.ok(await compare(page, json) >= 15);
+  const said = json.counts.writes.acknowledged.toLocaleString('en-US');
   assert.equal(await page.textContent('.finding.kept p'), `${said} acknowledged = ${said} counted = held by all 2,000 members`);
   assert.deepEqual(await page.$$eval('.requirements tr', (all) => all.map((row) => row.cells[2].textContent)), ['✓ met', '✗ missed']);
   await leave();

@@ -31,7 +31,7 @@ pub struct Showing {
     /// Also write the report to a file; its ending says the form: .html, .json, .csv or .txt. May be given several times
     #[arg(long = "output", value_name = "FILE", value_parser = Output::parse)]
     outputs: Vec<Output>,
-    /// Exit with 4 unless this holds, such as 'freshness.p99<100ms'. May be given several times
+    /// Exit with 4 unless this holds, such as 'freshness.p99<100ms'; '?<1' lists all figures. May be given several times
     #[arg(long = "require", value_name = "REQUIREMENT")]
     requirements: Vec<Requirement>,
 }
