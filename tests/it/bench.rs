@@ -266,6 +266,18 @@ async fn a_lost_answer_is_asked_for_again_and_counts_once() {
 }
 
 #[tokio::test]
+async fn a_write_of_open_fate_is_asked_for_again_and_counts_once() {
+    let server = Setup::new().unthrottled().start().await;
+    let proxy = between(server.addr(), Mischief::DoubtAnswers(7)).await;
+    let report = report(&run(against(proxy, "storm --members 6 --rate 60 --seconds 1 --warmup 0")).await, 0);
+    kept(&report, 6);
+    let writes = &report["counts"]["writes"];
+    assert_eq!((number(writes, "/sent"), &writes["refused"]), (number(writes, "/acknowledged"), &json!({})), "{writes}");
+    // The answer that counts comes half a second later, and so it is timed.
+    assert!(number(&report, "/latencies/acknowledgement/percentiles/max_us") > 500_000);
+}
+
+#[tokio::test]
 async fn a_requirement_that_is_missed_is_exit_code_4() {
     let words = "fan-out --members 5 --seconds 1 --warmup 0 --require acknowledgement.max<1us --require writes.acknowledged>0";
     let report = report(&run(bench(words)).await, 4);
