@@ -12,7 +12,6 @@ use super::report::Second;
 pub(super) struct Live {
     bar: Option<ProgressBar>,
     plain: bool,
-    phase: &'static str,
 }
 
 impl Live {
@@ -21,20 +20,19 @@ impl Live {
         let terminal = !quiet && std::io::stderr().is_terminal();
         let bar = terminal.then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(5));
-            let style = ProgressStyle::with_template("{prefix:<12} {wide_bar} {pos}/{len} {msg}");
+            let style = ProgressStyle::with_template("{prefix:<11} {bar:20} {pos}/{len}  {msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, plain: !quiet && !terminal, phase: "" }
+        Self { bar, plain: !quiet && !terminal }
     }
 
     /// Something new begins, of so many steps.
-    pub(super) fn begin(&mut self, phase: &'static str, steps: usize) {
-        self.phase = phase;
+    pub(super) fn begin(&self, phase: &'static str, steps: usize) {
         if let Some(bar) = &self.bar {
-            bar.set_length(steps as u64);
-            bar.set_position(0);
             bar.set_prefix(phase);
             bar.set_message("");
+            bar.set_position(0);
+            bar.set_length(steps as u64);
         }
         self.line(phase);
     }

@@ -5,6 +5,7 @@ mod caller;
 pub mod client;
 mod crew;
 mod freshness;
+mod layout;
 mod live;
 mod machine;
 mod meeting;
@@ -20,7 +21,9 @@ mod site;
 mod stop;
 mod tally;
 mod target;
+mod tell;
 mod test;
+mod upset;
 mod usage;
 
 use std::process::ExitCode;

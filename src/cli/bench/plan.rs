@@ -14,11 +14,17 @@ pub(super) struct Plan {
     pub layout: Layout,
     pub writing: Writing,
     pub event: Option<Upset>,
-    pub warm_up: Duration,
-    pub length: Duration,
-    /// Time for everybody to come, and at the end for the last answers and values.
-    pub patience: Duration,
+    pub times: Times,
     pub part: Part,
+}
+
+/// How long everything takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub warm_up: Duration,
+    pub measured: Duration,
+    /// For everybody to come, and at the end for the last answers and values.
+    pub patience: Duration,
 }
 
 /// Rooms and who is in them.

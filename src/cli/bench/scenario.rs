@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Common;
 use super::crew::Pace;
-use super::plan::{Layout, Part, Plan, Upset, Writing};
+use super::plan::{Layout, Part, Plan, Times, Upset, Writing};
 use super::report::Parameter;
 use super::{rate, room, seconds};
 
@@ -80,19 +80,10 @@ impl Shared {
 }
 
 fn plan(scenario: &'static str, common: &Common, shown: &[(&str, String)], layout: Layout, writing: Writing, part: Option<Part>) -> Plan {
-    let times = |seconds: f64| Duration::from_secs_f64(seconds);
-    let (warm_up, length, patience) = (times(common.warmup), times(common.seconds), times(common.patience));
-    Plan {
-        scenario,
-        parameters: parameters(shown, common),
-        layout,
-        writing,
-        event: None,
-        warm_up,
-        length,
-        patience,
-        part: part.unwrap_or(Part::WHOLE),
-    }
+    let time = |seconds: f64| Duration::from_secs_f64(seconds);
+    let times = Times { warm_up: time(common.warmup), measured: time(common.seconds), patience: time(common.patience) };
+    let (parameters, part) = (parameters(shown, common), part.unwrap_or(Part::WHOLE));
+    Plan { scenario, parameters, layout, writing, event: None, times, part }
 }
 
 /// All N members of a room write into it at once, at a rate

@@ -13,8 +13,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn has(&self, at: Instant) -> bool {
+    pub(super) fn has(self, at: Instant) -> bool {
         (self.from..self.until).contains(&at)
+    }
+
+    pub(super) fn length(self) -> Duration {
+        self.until.saturating_duration_since(self.from)
     }
 }
 

@@ -1,32 +1,26 @@
 //! One test from the first connection to the last write: lets the members come, lets them write, and upsets them where the plan
 //! says so. What the figures mean is decided in the books; whether they add up, in `settle`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail, ensure};
 
 use super::client::{Approach, Fleet, Guest};
 use super::crew::{Crew, Pace, Wishes};
+use super::layout::{lay_out, room_ids};
 use super::live::Live;
 use super::meeting::{Meeting, Stage};
-use super::plan::{Plan, Upset};
-use super::report::{Conservation, Outcome, Report, Run, Sample, Span, Usage};
-use super::room::{Member, Presence, Role, Room};
+use super::plan::Plan;
+use super::report::{Report, Run, Span, Usage};
+use super::room::{Member, Presence};
 use super::schedule::Schedule;
 use super::site::Site;
 use super::stop::Stop;
 use super::tally::Window;
 use super::usage::Meter;
 
-/// Freshness records a second that the tool can keep beside its sockets: above it only some members are watched.
-const RECORDS_A_SECOND_MAX: f64 = 200_000.0;
-/// In a closed loop the rate is not known before.
-const WATCHED_MAX: usize = 500;
 /// Time for writes that were due and could not leave in time.
 const BACKLOG_MAX: Duration = Duration::from_secs(5);
-/// Writes that leave later than this are told of, in microseconds.
-const LATE_MICROS: u64 = 10_000;
 /// From when all are there to the first write.
 const LEAD: Duration = Duration::from_millis(100);
 /// What one connection may take where many come.
@@ -57,7 +51,7 @@ pub(super) struct Test {
 /// What happens by time.
 pub(super) struct Clock {
     pub stop: Stop,
-    meter: Meter,
+    pub meter: Meter,
     /// The next second of the measurement ends then; `None` while nothing is measured.
     second_ends: Option<Instant>,
     started_at: SystemTime,
@@ -94,10 +88,7 @@ impl Test {
         let begun = self.arrive()? && self.meet(Stage::Ready)?;
         if begun {
             report.usage = self.measure()?;
-            report.run.duration_s = self.crew.tally.seconds.len() as f64;
-            if let Some(window) = self.crew.tally.window {
-                report.run.duration_s = window.until.saturating_duration_since(window.from).as_secs_f64();
-            }
+            report.run.duration_s = self.crew.tally.window.map_or(0.0, |window| window.length().as_secs_f64());
             report.outcome.interrupted = self.clock.stop.is_asked();
             self.clock.stop.grant();
             report.conservation = Some(self.settle()?);
@@ -158,7 +149,7 @@ impl Test {
         );
         let text = self.crew.meeting.tell(stage, &room, &self.crew.wishes.run);
         let speaker = self.speaker(0).context("nobody is in the room who could tell the other parts")?;
-        self.live.begin("other parts", self.crew.meeting.parts);
+        self.live.begin("other parts", self.crew.members.len());
         self.fleet.say(speaker, |out| out.say(text.as_bytes()));
         let pumped = self.pump(Instant::now() + PARTS_WAIT_MAX, move |test| test.crew.meeting.all(stage))?;
         ensure!(
@@ -172,10 +163,10 @@ impl Test {
 
     /// Until when to wait for what should come soon.
     pub(super) fn patience_ends(&self) -> Instant {
-        Instant::now() + self.plan.patience
+        Instant::now() + self.plan.times.patience
     }
 
-    fn all_here(&self) -> bool {
+    pub(super) fn all_here(&self) -> bool {
         self.crew.here() == self.crew.members.len()
     }
 
@@ -187,15 +178,15 @@ impl Test {
     /// The warm-up, the measurement, and what is to happen in it.
     fn measure(&mut self) -> anyhow::Result<Usage> {
         let start = Instant::now() + LEAD;
-        let from = start + self.plan.warm_up;
-        let until = from + self.plan.length;
+        let from = start + self.plan.times.warm_up;
+        let until = from + self.plan.times.measured;
         self.crew.tally.window = Some(Window { from, until });
-        self.live.begin("warm-up", 0);
+        self.live.begin("warm-up", self.crew.members.len());
         self.schedule(start, until);
         self.pump(start, |_| false)?;
         self.begin_loops(until);
         if self.pump(from, |_| false)? != Pumped::Stopped {
-            self.live.begin("measuring", self.plan.length.as_secs() as usize);
+            self.live.begin("measuring", self.plan.times.measured.as_secs() as usize);
             self.clock.meter.begin();
             self.clock.started_at = SystemTime::now();
             self.clock.second_ends = Some(from + SECOND);
@@ -203,15 +194,16 @@ impl Test {
                 self.upset(upset, from)?;
             }
             self.pump(until, |_| false)?;
-            // What was due in time may still leave, and counts as late as it is.
-            self.pump(until + BACKLOG_MAX, |test| test.schedules.iter().all(Schedule::is_over))?;
         }
-        let now = Instant::now();
+        let (now, usage) = (Instant::now(), self.clock.meter.end());
+        self.crew.tally.window = Some(Window { from: from.min(now), until: until.min(now) });
+        (self.crew.wishes.writes_until, self.clock.second_ends) = (None, None);
+        // What was due in time may still leave, and counts as late as it is.
+        self.pump(until + BACKLOG_MAX, |test| test.schedules.iter().all(Schedule::is_over))?;
         let unsent: u64 = self.schedules.iter().map(|schedule| schedule.unsent(now)).sum();
         self.crew.tally.counts.writes.unsent = unsent;
-        (self.schedules, self.crew.wishes.writes_until, self.clock.second_ends) = (Vec::new(), None, None);
-        self.crew.tally.window = Some(Window { from: from.min(now), until: until.min(now) });
-        Ok(self.clock.meter.end())
+        self.schedules.clear();
+        Ok(usage)
     }
 
     /// What is written at a rate.
@@ -242,59 +234,6 @@ impl Test {
         if crew.members[member].can_write() {
             self.fleet.say(member, |out| crew.write(member, now, now, out));
         }
-    }
-
-    fn upset(&mut self, upset: Upset, from: Instant) -> anyhow::Result<()> {
-        let calm = match upset {
-            Upset::Cut { calm, .. } | Upset::Restart { calm } => calm,
-        };
-        if self.pump(from + calm, |_| false)? == Pumped::Stopped {
-            return Ok(());
-        }
-        self.crew.wishes.coming = Span::Return;
-        for room in &mut self.crew.rooms {
-            if matches!(room.role, Role::Bystander { .. }) {
-                room.role = Role::Bystander { calm: false };
-            }
-        }
-        let slowest = match upset {
-            Upset::Cut { jitter, .. } => {
-                self.cut_all(jitter);
-                jitter
-            }
-            Upset::Restart { .. } => {
-                self.restart()?;
-                Duration::ZERO
-            }
-        };
-        self.pump(self.patience_ends() + slowest, Self::all_here).map(drop)
-    }
-
-    fn cut_all(&mut self, jitter: Duration) {
-        self.fleet.let_in(usize::MAX);
-        let cut = Instant::now();
-        for member in 0..self.plan.layout.members {
-            if self.crew.members[member].presence != Presence::Here {
-                continue;
-            }
-            self.fleet.cut(member);
-            self.crew.members[member].presence = Presence::Lost;
-            self.fleet.come(member, cut + jitter.mul_f64(fastrand::f64()));
-        }
-    }
-
-    fn restart(&mut self) -> anyhow::Result<()> {
-        self.fleet.let_in(usize::MAX);
-        let own = self.site.own.as_mut().context("only a server of its own can be restarted: give no address")?;
-        self.crew.wishes.loss = true;
-        own.kill();
-        self.pump(Instant::now() + Duration::from_secs(10), |test| test.crew.here() == 0)?;
-        if let Some(own) = &mut self.site.own {
-            own.start_again()?;
-            self.clock.meter.follow(own.process());
-        }
-        self.crew.wishes.loss = false;
-        Ok(())
     }
 
     /// Lets everything happen until it is `done`, or late, or the user has had enough.
@@ -362,95 +301,4 @@ impl Test {
         }
         Ok(())
     }
-
-    /// Puts all that was found into the report.
-    fn tell(&mut self, report: &mut Report) {
-        let crew = &mut self.crew;
-        let connections = &mut crew.tally.counts.connections;
-        (connections.members, connections.rooms) = (crew.members.len() as u64, crew.rooms.len() as u64);
-        let watched = crew.members.iter().filter(|member| member.watched.is_some()).count() as u64;
-        crew.tally.counts.sample =
-            crew.tally.latencies.contains_key(&Span::Freshness).then_some(Sample { watched, of: crew.members.len() as u64 });
-        report.outcome = Outcome {
-            warnings: warnings(crew, report.conservation.as_ref(), report.usage.server.is_none()),
-            ..std::mem::take(&mut report.outcome)
-        };
-        report.counts = std::mem::take(&mut crew.tally.counts);
-        report.latencies = std::mem::take(&mut crew.tally.latencies);
-        report.seconds = std::mem::take(&mut crew.tally.seconds);
-    }
-}
-
-fn warnings(crew: &Crew, conservation: Option<&Conservation>, blind: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let writes = &crew.tally.counts.writes;
-    if crew.tally.backward > 0 {
-        warnings.push(format!(
-            "{} pushes had a version not above the one before: the server promises that there are none.",
-            crew.tally.backward
-        ));
-    }
-    if let Some(text) = &crew.faults.strange {
-        warnings.push(format!("The server sent what the protocol does not explain: {text}"));
-    }
-    if let Some(refused) = writes.refused.get(&2996) {
-        warnings.push(format!(
-            "{refused} writes were refused with 2996: a server lets a user write 20 times in five seconds. Spread the rate over more \
-             writers, or set limits.counter_writes_max = 0 on the server for the test."
-        ));
-    }
-    let late = crew.tally.lateness.micros_at(0.99).unwrap_or_default();
-    if late > LATE_MICROS {
-        let late = Duration::from_micros(late);
-        warnings.push(format!("One write in a hundred left {late:.1?} or more after it was due. That is inside its latency."));
-    }
-    if blind {
-        warnings.push(
-            "The server's process cannot be seen, so its CPU and memory are not shown. Where it runs on this machine: --server-pid."
-                .to_owned(),
-        );
-    }
-    let forgotten: u64 = crew.rooms.iter().map(|room| room.freshness.forgotten).sum();
-    if forgotten > 0 {
-        warnings.push(format!("{forgotten} writes took so long to reach some member that they are not in freshness."));
-    }
-    if conservation.is_some_and(|it| it.counters.iter().any(|counter| counter.unknown > 0)) {
-        warnings.push("Some writes have no known fate: their answers never came.".to_owned());
-    }
-    warnings.extend(crew.faults.notes.iter().map(|note| format!("During the test {note}.")));
-    warnings
-}
-
-/// The ids of the rooms for the load, and of the bystanders' at the end.
-fn room_ids(plan: &Plan, run: &str) -> Vec<Arc<str>> {
-    let name = plan.layout.room.as_deref().unwrap_or(run);
-    let mut ids: Vec<Arc<str>> = match plan.layout.rooms {
-        1 => vec![name.into()],
-        rooms => (0..rooms).map(|at| format!("{name}-{at}").into()).collect(),
-    };
-    if plan.layout.bystanders > 0 {
-        ids.push(format!("{name}-bystanders").into());
-    }
-    ids
-}
-
-fn lay_out(plan: &Plan, ids: &[Arc<str>]) -> (Vec<Room>, Vec<Member>) {
-    let layout = &plan.layout;
-    let role = |at| if at < layout.rooms { Role::Load } else { Role::Bystander { calm: true } };
-    let mut rooms: Vec<Room> = ids.iter().enumerate().map(|(at, id)| Room::new(id.clone(), role(at))).collect();
-    let watched_max = match plan.writing.pace {
-        Pace::Rate(per_second) => (RECORDS_A_SECOND_MAX * layout.rooms as f64 / per_second).max(1.0) as usize,
-        Pace::Answered | Pace::Held => WATCHED_MAX * layout.rooms,
-    };
-    let every = layout.members.div_ceil(watched_max).max(1);
-    let place = |at: usize| if at < layout.members { at % layout.rooms } else { layout.rooms };
-    let mut members = Vec::new();
-    for at in 0..layout.members + layout.bystanders {
-        let mut member = Member::new(place(at), plan.part.of);
-        // The number in the room's book is given when he joins.
-        member.watched = (at % every == 0 || at >= layout.members).then_some(0);
-        rooms[member.room].members.push(at);
-        members.push(member);
-    }
-    (rooms, members)
 }
