@@ -41,6 +41,9 @@ pub struct LatencyRow {
 /// The columns of the table of latencies.
 pub const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
+/// Later moments cannot be written as a date.
+const YEAR_9999_MS: u64 = 253_370_764_800_000;
+
 const HIGHLIGHTS_MAX: usize = 4;
 
 /// What may matter most, the first ones first.
@@ -88,7 +91,7 @@ pub fn told(report: &Report) -> Told {
 
 fn facts(report: &Report) -> Vec<(String, String)> {
     let run = &report.run;
-    let began = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(run.started_at_unix_ms)).unwrap_or(SystemTime::UNIX_EPOCH);
+    let began = SystemTime::UNIX_EPOCH + Duration::from_millis(run.started_at_unix_ms.min(YEAR_9999_MS));
     let server = if run.own_server { format!("{} (started for this run)", run.target) } else { run.target.clone() };
     let mut facts =
         vec![("server", server), ("began", humantime::format_rfc3339_seconds(began).to_string()), ("measured", time(run.duration_s * 1e6))];
@@ -235,8 +238,8 @@ fn sample(report: &Report) -> String {
 fn connections(report: &Report) -> Group {
     let connections = &report.counts.connections;
     let mut lines = Vec::new();
-    let where_ = format!("{} in {}", counted(connections.members, "member"), counted(connections.rooms, "room"));
-    lines.extend(line(report, "held", "connections.held", where_));
+    let places = format!("{} in {}", counted(connections.members, "member"), counted(connections.rooms, "room"));
+    lines.extend(line(report, "held", "connections.held", places));
     let reasons = connections.refused.iter().map(|(reason, times)| format!("{reason}: {}", count(*times)));
     lines.extend(line(report, "refused", "connections.refused", reasons.collect::<Vec<_>>().join(", ")));
     lines.extend(line(report, "lost", "connections.lost", String::new()));

@@ -13,7 +13,7 @@
   let plots = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const three = (number) => (Number.isInteger(number) ? String(number) : number.toPrecision(3).replace(/\.?0+$/, ''));
+  const three = (number) => String(Number(number.toPrecision(3)));
   const none = (say) => (value) => (value == null ? '–' : say(value));
   const time = none((us) => (us < 999.5 ? `${three(us)} µs` : us < 999500 ? `${three(us / 1e3)} ms` : `${three(us / 1e6)} s`));
   const count = none((number) => number.toLocaleString('en-US', { maximumFractionDigits: 1 }));

@@ -38,6 +38,15 @@ fn what_came_from_outside_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn the_oddest_numbers_are_told() {
+    let mut report = kept();
+    report.run.started_at_unix_ms = u64::MAX;
+    report.run.duration_s = f64::MAX;
+    report.counts.deliveries = u64::MAX;
+    assert!(text(&report).contains("9999-01-01T00:00:00Z"), "{}", text(&report));
+}
+
+#[test]
 fn colours_change_no_word() {
     let (plain, coloured) = (text(&judged(broken())), text::written(&told(&judged(broken())), Ink::Coloured));
     assert!(coloured.contains("\u{1b}[1;31m✗ NOT CONSERVED\u{1b}[0m"));
