@@ -249,7 +249,7 @@ async fn a_member_who_misses_the_last_push_breaks_conservation() {
     let server = Setup::new().unthrottled().start().await;
     // The first connection makes the rooms; the members' come after it.
     let proxy = between(server.addr(), Mischief::SwallowPushes(3)).await;
-    let report = report(&run(against(proxy, "fan-out --members 6 --rate 30 --seconds 1 --warmup 0 --patience 1")).await, 3);
+    let report = report(&run(against(proxy, "fan-out --members 6 --rate 30 --seconds 1 --warmup 0 --patience 4")).await, 3);
     let conservation = &report["conservation"];
     assert_eq!((number(conservation, "/members_checked"), number(conservation, "/members_differing")), (6, 1), "{conservation}");
     let example = &conservation["examples"][0];
@@ -293,7 +293,7 @@ async fn a_requirement_that_is_missed_is_exit_code_4() {
 #[tokio::test]
 async fn who_is_not_let_in_is_counted_and_the_rest_goes_on() {
     let server = Setup::new().unthrottled().limit("connections_max", 5).start().await;
-    let report = report(&run(against(server.addr(), "fan-out --members 8 --rate 20 --seconds 1 --warmup 0 --patience 0.5")).await, 0);
+    let report = report(&run(against(server.addr(), "fan-out --members 8 --rate 20 --seconds 1 --warmup 0 --patience 4")).await, 0);
     kept(&report, 5);
     let connections = &report["counts"]["connections"];
     assert!(number(connections, "/held") == 5 && connections["refused"].to_string().contains("503"), "{connections}");

@@ -10,7 +10,7 @@ use super::client::{Event, Gone, Outbound};
 use super::freshness::Seen;
 use super::meeting::Meeting;
 use super::report::Span;
-use super::room::{Member, Presence, Role, Room, Write, counters_of};
+use super::room::{Held, Member, Presence, Role, Room, Write, counters_of};
 use super::scan::{self, KEY, Push};
 use super::tally::Tally;
 
@@ -125,12 +125,9 @@ impl Crew {
         self.later.iter().filter(|(at, ..)| *at <= now).map(|(_, at, _)| *at).collect()
     }
 
-    /// A member does what was put off until now. Who is away does nothing: his open writes are sent again when he is back.
+    /// A member does what was put off until now.
     pub(super) fn catch_up(&mut self, at: usize, now: Instant, out: &mut Outbound) {
         let due: Vec<_> = self.later.extract_if(.., |(due, member, _)| *member == at && *due <= now).collect();
-        if self.members[at].presence != Presence::Here {
-            return;
-        }
         for (_, at, later) in due {
             match later {
                 Later::Repeat(id) => self.put_write(at, id, out),
@@ -172,15 +169,20 @@ impl Crew {
         }
         member.presence = Presence::Here;
         self.meeting.read(&data["counters"]);
-        // What he wrote before he was lost may have been applied or not: the same operation id makes it count once.
-        let open: Vec<u64> = member.under_way.iter().map(|write| write.id).collect();
+        // What he wrote before he was lost may have been applied or not: the same operation id makes it count once, for as long
+        // as the server remembers it.
+        let young = member.under_way.iter().filter(|write| now.saturating_duration_since(write.due) < REPEAT_FOR);
+        let open: Vec<u64> = young.map(|write| write.id).collect();
         self.hold_snapshot(at, &held, now);
-        for id in open {
-            self.put_write(at, id, out);
+        for id in &open {
+            self.put_write(at, *id, out);
+        }
+        if open.is_empty() {
+            self.follow(at, now, out);
         }
     }
 
-    fn hold_snapshot(&mut self, at: usize, held: &[super::room::Held], now: Instant) {
+    fn hold_snapshot(&mut self, at: usize, held: &[Held], now: Instant) {
         for (part, held) in held.iter().enumerate() {
             if held.version > self.members[at].held[part].version {
                 self.hold(at, Push { part: part + 1, value: held.value, version: held.version }, now);
@@ -193,6 +195,8 @@ impl Crew {
         match member.presence {
             Presence::Here => {
                 member.presence = Presence::Lost;
+                // He does all that he owes when he is back.
+                self.later.retain(|(_, of, _)| *of != at);
                 if !self.wishes.loss && self.tally.counts_at(now) {
                     self.tally.counts.connections.lost += 1;
                 }
@@ -236,7 +240,7 @@ impl Crew {
     fn hold(&mut self, at: usize, push: Push, now: Instant) {
         let (member, tally) = (&mut self.members[at], &mut self.tally);
         let held = &mut member.held[push.part - 1];
-        let before = std::mem::replace(held, super::room::Held { value: push.value, version: push.version }).version;
+        let before = std::mem::replace(held, Held { value: push.value, version: push.version }).version;
         if push.part != self.meeting.part {
             return;
         }
@@ -348,7 +352,9 @@ fn record(tally: &mut Tally, role: Role, seen: &Seen) {
             tally.time(Span::Push, seen.since_due);
             tally.time(Span::Freshness, seen.since_answer);
         }
-        Role::Bystander { calm: true } => tally.time(Span::BystanderCalm, seen.since_due),
-        Role::Bystander { calm: false } => tally.time(Span::Bystander, seen.since_due),
+        Role::Bystander { load_from } => {
+            let calm = load_from.is_none_or(|from| seen.due < from);
+            tally.time(if calm { Span::BystanderCalm } else { Span::Bystander }, seen.since_due);
+        }
     }
 }

@@ -13,6 +13,7 @@ const REMEMBERED: usize = 4;
 
 /// What a watched member has learnt of a write.
 pub(super) struct Seen {
+    pub due: Instant,
     /// Since the write was due.
     pub since_due: Duration,
     /// Since it was acknowledged; 0 where the member knew before.
@@ -75,7 +76,7 @@ impl Freshness {
         let to = ((version + 1).saturating_sub(self.first) as usize).min(self.open.len());
         for write in self.open.iter().take(to).skip(from).flatten() {
             let since_due = now.saturating_duration_since(write.due);
-            seen(Seen { since_due, since_answer: now.saturating_duration_since(write.answered) });
+            seen(Seen { due: write.due, since_due, since_answer: now.saturating_duration_since(write.answered) });
         }
     }
 
@@ -88,7 +89,7 @@ impl Freshness {
         for watched in &self.watched {
             match watched.held_at(version) {
                 Some(at) if watched.newest() >= version => {
-                    seen(Seen { since_due: at.saturating_duration_since(due), since_answer: Duration::ZERO });
+                    seen(Seen { due, since_due: at.saturating_duration_since(due), since_answer: Duration::ZERO });
                 }
                 // He joined with it, so no push told him.
                 None if watched.newest() >= version => {}

@@ -27,7 +27,7 @@ pub(super) fn room_ids(plan: &Plan, run: &str) -> Vec<Arc<str>> {
 /// The rooms of these ids, and the members in their order.
 pub(super) fn lay_out(plan: &Plan, ids: &[Arc<str>]) -> (Vec<Room>, Vec<Member>) {
     let layout = &plan.layout;
-    let role = |at| if at < layout.rooms { Role::Load } else { Role::Bystander { calm: true } };
+    let role = |at| if at < layout.rooms { Role::Load } else { Role::Bystander { load_from: None } };
     let mut rooms: Vec<Room> = ids.iter().enumerate().map(|(at, id)| Room::new(id.clone(), role(at))).collect();
     let watched_max = match plan.writing.pace {
         Pace::Rate(per_second) => (RECORDS_A_SECOND_MAX * layout.rooms as f64 / per_second).max(1.0) as usize,

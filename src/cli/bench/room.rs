@@ -18,8 +18,8 @@ const UNDER_WAY_MAX: usize = 256;
 pub(super) enum Role {
     /// It takes the load.
     Load,
-    /// It shows what the load does to others. While calm, that is shown apart.
-    Bystander { calm: bool },
+    /// It shows what the load does to others. Writes that were due before the load are shown apart; `None`: it has not begun.
+    Bystander { load_from: Option<Instant> },
 }
 
 /// A counter at one version. A counter that does not exist is 0 at version 0.

@@ -24,7 +24,7 @@ impl Test {
         self.crew.wishes.coming = Span::Return;
         for room in &mut self.crew.rooms {
             if matches!(room.role, Role::Bystander { .. }) {
-                room.role = Role::Bystander { calm: false };
+                room.role = Role::Bystander { load_from: Some(Instant::now()) };
             }
         }
         let slowest = match upset {
