@@ -381,4 +381,6 @@ impl Shard {
 }
 
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod tests;
