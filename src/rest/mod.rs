@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::{Buf, Bytes};
-use futures_util::future::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -86,16 +85,12 @@ pub async fn serve(
     }
     builder.max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
     let stream = TokioIo::new(Rewound { early: early.into(), stream });
-    let others = TowerToHyperService::new(routes.others.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let called = match routes.calls_at(request.uri().path()) {
-            Some(calls) => Either::Left(calls.clone()),
-            None => Either::Right(others.clone()),
-        };
+        let routes = routes.clone();
         async move {
-            match called {
-                Either::Left(calls) => Ok(api::serve(&calls, peer, request).await),
-                Either::Right(others) => others.call(request).await,
+            match routes.calls_at(request.uri().path()) {
+                Some(calls) => Ok(api::serve(calls, peer, request).await),
+                None => TowerToHyperService::new(routes.others.clone()).call(request).await,
             }
         }
     });
