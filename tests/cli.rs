@@ -138,9 +138,28 @@ fn bad_usage_ends_with_2_and_help_with_0() {
     }
     let (code, out, _) = tallycast(&["--help"], &[]);
     assert_eq!(code, 0);
-    for command in ["demo", "serve", "usersig", "check-config"] {
+    for command in ["demo", "serve", "usersig", "check-config", "bench"] {
         assert!(out.contains(command), "{out}");
         assert_eq!(tallycast(&[command, "--help"], &[]).0, 0);
     }
     assert_eq!(tallycast(&["--version"], &[]), (0, format!("tallycast {}\n", env!("CARGO_PKG_VERSION")), String::new()));
+}
+
+#[test]
+fn bench_merge_says_what_is_wrong_before_it_does_anything() {
+    let file = File::of("{\"format\":\"something else\"}");
+    let (code, out, err) = tallycast(&["bench", "merge", file.name()], &[]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains(file.name()) && err.contains("\"something else\", not \"tallycast-bench-1\""), "{err}");
+    let usages: [(&[&str], &str); 4] = [
+        (&["--require", "fresh.p99<1ms"], "there is no figure \"fresh.p99\""),
+        (&["--require", "freshness.p99<1"], "write a number with one of us"),
+        (&["--output", "report.pdf"], "must end with .html, .json, .csv or .txt"),
+        (&["--format", "pdf"], "possible values: text, json, csv, html"),
+    ];
+    for (args, says) in usages {
+        let (code, out, err) = tallycast(&[&["bench", "merge", file.name()], args].concat(), &[]);
+        assert_eq!((code, out.as_str()), (2, ""), "{args:?}");
+        assert!(err.contains(says), "{err}");
+    }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use tallycast::cli::bench::client::frame::{CLOSE, Inbound, Outbound, PING, TEXT};
 
-use crate::socket::{CLOSE, Inbound, PING, PONG, Socket, TEXT, put_frame};
+use crate::socket::Socket;
 
 /// Connections and the epoll they share.
 pub struct Fleet {
@@ -24,17 +25,6 @@ struct Peer {
     inbound: Inbound,
     outbound: Outbound,
     is_gone: bool,
-}
-
-/// What one connection is to say.
-#[derive(Default)]
-pub struct Outbound(Vec<u8>);
-
-impl Outbound {
-    /// Adds a text frame.
-    pub fn say(&mut self, text: &[u8]) {
-        put_frame(&mut self.0, TEXT, text);
-    }
 }
 
 impl Fleet {
@@ -95,13 +85,13 @@ impl Peer {
                 _ => return self.leave(),
             };
             let (outbound, mut closed) = (&mut self.outbound, false);
-            self.inbound.take(&buffer[..n], |first, payload| match first {
+            let taken = self.inbound.take(&buffer[..n], |first, payload| match first {
                 TEXT => heard(payload, outbound),
-                PING => put_frame(&mut outbound.0, PONG, payload),
+                PING => outbound.pong(payload),
                 CLOSE => closed = true,
                 _ => {}
             });
-            if closed {
+            if closed || taken.is_err() {
                 return self.leave();
             }
             if n < buffer.len() {
@@ -112,10 +102,9 @@ impl Peer {
 
     /// Writes what is to be said; what does not go now goes when there is room.
     fn flush(&mut self) -> usize {
-        while !self.outbound.0.is_empty() && !self.is_gone {
-            match self.stream.write(&self.outbound.0) {
-                Ok(n) if n == self.outbound.0.len() => self.outbound.0.clear(),
-                Ok(n) => drop(self.outbound.0.drain(..n)),
+        while !self.outbound.bytes().is_empty() && !self.is_gone {
+            match self.stream.write(self.outbound.bytes()) {
+                Ok(n) => self.outbound.sent(n),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return 0,
                 Err(_) => return self.leave(),
             }

@@ -3,10 +3,12 @@
 use std::io::{ErrorKind, Write as _};
 use std::time::{Duration, Instant};
 
+use tallycast::cli::bench::client::frame::{PING, put_frame};
+
 use crate::Args;
 use crate::report::{self, bytes, count, line, quantiles, record, title};
 use crate::server::{Server, Setup};
-use crate::socket::{Opening, PING, Socket, put_frame};
+use crate::socket::{Opening, Socket};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use tallycast::cli::bench::client::Outbound;
 
-use crate::fleet::{Fleet, Outbound};
+use crate::fleet::Fleet;
 use crate::report;
 use crate::socket::number_after;
 

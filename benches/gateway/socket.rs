@@ -6,61 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use socket2::{Domain, Socket as Raw, Type};
+use tallycast::cli::bench::client::frame::{Inbound, PING, PONG, TEXT, put_frame};
 
 use crate::server::{ADMIN, sign};
-
-const MASK: [u8; 4] = [0x5a, 0x17, 0xc3, 0x88];
-/// Opcodes of RFC 6455, as the first byte of a whole frame.
-pub const TEXT: u8 = 0x81;
-pub const CLOSE: u8 = 0x88;
-pub const PING: u8 = 0x89;
-pub const PONG: u8 = 0x8a;
-
-/// Adds a whole frame as a client sends it.
-pub fn put_frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
-    out.push(first);
-    match payload.len() {
-        short @ 0..=125 => out.push(0x80 | short as u8),
-        length => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&u16::try_from(length).expect("a request is shorter than 64 KiB").to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&MASK);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-}
-
-/// What has come in and is not a whole frame yet.
-#[derive(Default)]
-pub struct Inbound(Vec<u8>);
-
-impl Inbound {
-    /// Takes bytes and hands out every whole frame: its first byte, and its payload.
-    pub fn take(&mut self, bytes: &[u8], mut heard: impl FnMut(u8, &[u8])) {
-        if self.0.is_empty() {
-            let rest = split(bytes, &mut heard);
-            self.0.extend_from_slice(rest);
-            return;
-        }
-        self.0.extend_from_slice(bytes);
-        let left = split(&self.0, &mut heard).len();
-        self.0.drain(..self.0.len() - left);
-    }
-}
-
-/// Hands out whole frames; the rest comes back.
-fn split<'a>(mut bytes: &'a [u8], heard: &mut impl FnMut(u8, &[u8])) -> &'a [u8] {
-    loop {
-        let (head, length) = match bytes {
-            [_, 126, a, b, ..] => (4, u16::from_be_bytes([*a, *b]) as usize),
-            [_, length @ 0..=125, ..] => (2, *length as usize),
-            _ => return bytes,
-        };
-        let Some(payload) = bytes.get(head..head + length) else { return bytes };
-        heard(bytes[0], payload);
-        bytes = &bytes[head + length..];
-    }
-}
 
 /// How a socket is opened.
 #[derive(Clone, Copy)]
@@ -186,11 +134,12 @@ impl Socket {
         let n = self.stream.read(&mut buffer).context("nothing came in time")?;
         ensure!(n > 0, "the server closed the connection");
         let mut pongs = Vec::new();
-        self.inbound.take(&buffer[..n], |first, payload| match first {
+        let taken = self.inbound.take(&buffer[..n], |first, payload| match first {
             TEXT => heard(payload),
             PING => put_frame(&mut pongs, PONG, payload),
             _ => {}
         });
+        ensure!(taken.is_ok(), "the server sent what is no frame of its own");
         Ok(self.stream.write_all(&pongs)?)
     }
 

@@ -1,10 +1,12 @@
 //! The command line: what can be asked for, and which exit code comes of it. The only place where errors become text
 //! on standard error; it knows no rule of the gateway.
 
+pub mod bench;
 mod check_config;
 mod demo;
 pub mod log;
 mod serve;
+mod temporary;
 mod usersig;
 
 use std::io::Write as _;
@@ -34,6 +36,8 @@ enum Command {
     Usersig(usersig::Args),
     /// Say all that is wrong with a configuration.
     CheckConfig(check_config::Args),
+    /// Put a gateway under load, and see what it did.
+    Bench(Box<bench::Args>),
 }
 
 /// The file that most commands read.
@@ -56,13 +60,14 @@ impl ConfigFile {
 pub fn main() -> ExitCode {
     // Bad usage ends the process here with 2, --help and --version with 0.
     let done = match Cli::parse().command {
-        Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
-        Command::Usersig(args) => usersig::run(args),
-        Command::CheckConfig(args) => check_config::run(args),
+        Command::Demo(args) => demo::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Usersig(args) => usersig::run(args).map(|()| ExitCode::SUCCESS),
+        Command::CheckConfig(args) => check_config::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(*args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Standard error may be closed; there is nobody left to tell then.
             let _ = writeln!(std::io::stderr(), "tallycast: {error:#}");

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
-const BIN = resolve(process.env.TALLYCAST_BIN ?? join(ROOT, 'target/debug/tallycast'));
+export const BIN = resolve(process.env.TALLYCAST_BIN ?? join(ROOT, 'target/debug/tallycast'));
 const START_MS_MAX = 20_000;
 
 export class Gateway {

@@ -2,6 +2,8 @@
 //! They know the contract and nothing of what is inside the server.
 
 mod avchat;
+mod bench;
+mod bench_proxy;
 mod client;
 mod closing;
 mod commands;

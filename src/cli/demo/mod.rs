@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::log;
 use super::serve::serve;
+use super::temporary::Temporary;
 use crate::auth::Keyring;
 use crate::config::Sources;
 use crate::domain::code::Code;
@@ -58,9 +59,9 @@ const SIG_SECONDS: u64 = 86_400;
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let temporary = match &args.data {
         Some(_) => None,
-        None => Some(Temporary::make()?),
+        None => Some(Temporary::make("demo", None)?),
     };
-    let data = args.data.clone().or_else(|| temporary.as_ref().map(|t| t.0.clone())).unwrap_or_default();
+    let data = args.data.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     let secret: String = (0..64).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect();
     let (listen, data) = (args.listen.to_string(), data.display().to_string());
     let sources = Sources::new().flag("demo", "app.secret_keys", Some(&secret)).flag("--listen", "listen", Some(&listen));
@@ -133,24 +134,5 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         Ok(address) if address.ip().is_loopback() => Ok(address),
         Ok(_) => Err("the demo listens on loopback addresses only, such as 127.0.0.1:8080".into()),
         Err(_) => Err("not an address and a port such as 127.0.0.1:8080".into()),
-    }
-}
-
-/// A folder that goes away with the demo.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn make() -> anyhow::Result<Self> {
-        let name = format!("tallycast-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Nothing is lost if it stays: it lies among the system's temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
