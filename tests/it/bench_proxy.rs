@@ -16,6 +16,8 @@ pub enum Mischief {
     SwallowPushes(usize),
     /// So many answers to writes, of all connections together, end their connection in place of being told.
     CutAnswers(usize),
+    /// In place of so many answers to writes, 10002: the fate of the write is open.
+    DoubtAnswers(usize),
 }
 
 /// Starts it in front of the server. It ends with the test's runtime.
@@ -41,16 +43,31 @@ async fn relay(client: TcpStream, upstream: TcpStream, number: usize, mischief: 
         let text = String::from_utf8_lossy(&bytes);
         let spoil = match mischief {
             Mischief::SwallowPushes(victim) if victim == number && text.contains("GROUP_COUNTER_UPDATED") => continue,
-            Mischief::CutAnswers(most) => {
-                text.contains("\"key\":") && text.contains("\"code\":0") && cut.fetch_add(1, Ordering::Relaxed) < most
-            }
             Mischief::SwallowPushes(_) => false,
+            Mischief::CutAnswers(most) | Mischief::DoubtAnswers(most) => is_of_a_write(&text) && cut.fetch_add(1, Ordering::Relaxed) < most,
         };
-        if spoil || to_client.write_all(&bytes).await.is_err() {
+        let bytes = match mischief {
+            Mischief::DoubtAnswers(_) if spoil => doubtful(&text),
+            _ if spoil => break,
+            _ => bytes,
+        };
+        if to_client.write_all(&bytes).await.is_err() {
             break;
         }
     }
     up.abort();
+}
+
+fn is_of_a_write(text: &str) -> bool {
+    text.contains("\"key\":") && text.contains("\"code\":0")
+}
+
+/// The frame that tells the same request of a failed disk.
+fn doubtful(answer: &str) -> Vec<u8> {
+    let (_, after) = answer.split_once("\"id\":").expect("an answer has an id");
+    let (id, _) = after.split_once(',').expect("more follows");
+    let text = format!("{{\"id\":{id},\"code\":10002,\"message\":\"the disk failed\"}}");
+    [&[0x81, u8::try_from(text.len()).expect("a short text")], text.as_bytes()].concat()
 }
 
 /// What the server sends, head of the handshake first, then frame by frame.

@@ -5,7 +5,7 @@ use super::crew::Crew;
 use super::meeting::Stage;
 use super::report::{Conservation, CounterCheck, Difference};
 use super::room::{Presence, Room};
-use super::test::{Pumped, Test};
+use super::test::Test;
 
 impl Test {
     /// Lets everything come to rest, and judges.
@@ -17,11 +17,9 @@ impl Test {
             let proofs: Vec<usize> = (0..self.crew.rooms.len()).filter_map(|room| self.speaker(room)).collect();
             proofs.into_iter().for_each(|member| self.write_now(member));
         }
-        let answers = self.pump(self.patience_ends(), |test| test.crew.under_way() == 0)?;
+        self.pump(self.patience_ends(), |test| test.crew.under_way() == 0)?;
         self.pump(self.patience_ends(), |test| everybody_holds_what_was_answered(&test.crew))?;
-        if answers == Pumped::Stopped {
-            unfinished = Some("it was ended before the last answers came".to_owned());
-        } else if let Err(fault) = self.meet(Stage::Done) {
+        if let Err(fault) = self.meet(Stage::Done) {
             unfinished = Some(format!("{fault:#}"));
         }
         self.look()?;
@@ -30,6 +28,11 @@ impl Test {
             unfinished = Some("the other parts did not compare their values in time".to_owned());
         }
         self.crew.tally.counts.writes.unknown_fate = self.unknown_in_window();
+        if self.clock.stop.is_asked() {
+            // What was not waited for cannot be held against anybody.
+            let unfinished = Some("it was ended before everything had come to rest".to_owned());
+            return Ok(Conservation { unfinished, ..Conservation::default() });
+        }
         Ok(self.judge(unfinished))
     }
 

@@ -92,6 +92,7 @@ impl Test {
             report.outcome.interrupted = self.clock.stop.is_asked();
             self.clock.stop.grant();
             report.conservation = Some(self.settle()?);
+            report.outcome.interrupted |= self.clock.stop.is_asked();
         } else {
             report.outcome.interrupted = true;
             report.usage = self.clock.meter.end();
@@ -139,8 +140,8 @@ impl Test {
 
     /// Waits for the other parts of the test; false when the user has had enough.
     pub(super) fn meet(&mut self, stage: Stage) -> anyhow::Result<bool> {
-        if self.crew.meeting.parts == 1 {
-            return Ok(true);
+        if self.crew.meeting.parts == 1 || self.clock.stop.is_asked() {
+            return Ok(!self.clock.stop.is_asked());
         }
         let room = self.crew.rooms[0].id.clone();
         ensure!(

@@ -32,27 +32,37 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Where the clients go, and how many may be on their way at once.
 pub struct Approach {
+    /// The server's.
     pub address: SocketAddr,
     /// For the `Host` header.
     pub host: String,
+    /// Of the socket, with its slash.
     pub path: String,
-    /// On loopback the clients come from 127.x.y.z, y of this number: a single address has too few ports.
+    /// On loopback the clients come from addresses that begin with 127 and these two: a single one has too few ports.
     pub source: (u8, u8),
+    /// Above it, the others wait.
     pub at_once_max: usize,
 }
 
 /// Who a client is, and where it wants to be.
 pub struct Guest {
+    /// His userID.
     pub user: Arc<str>,
-    /// A UserSig: it is never shown.
+    /// His UserSig: it is never shown.
     pub sig: Arc<str>,
+    /// The groupID of the room that he joins.
     pub room: Arc<str>,
 }
 
 /// What happens to a client.
 pub enum Event<'a> {
     /// It is in its room: the answer to `joinGroup`, and the time since it wanted to be there.
-    Here { answer: &'a [u8], took: Duration },
+    Here {
+        /// As it came.
+        answer: &'a [u8],
+        /// The failed tries are in it.
+        took: Duration,
+    },
     /// It hears a text.
     Text(&'a [u8]),
     /// It is gone. It comes back by itself where that may help.
@@ -99,13 +109,10 @@ impl Fleet {
         self.door.awaited.push(Reverse((at, peer)));
     }
 
-    /// Breaks a client's connection without a word. It stays away until it is told to come.
+    /// Breaks the connection of a client who is in his room, without a word. He stays away until he is told to come.
     pub fn cut(&mut self, peer: usize) {
-        let away = self.peers[peer].is_away();
-        self.door.coming -= usize::from(!away && !self.peers[peer].is_here());
-        self.peers[peer].cut();
-        if away {
-            self.door.awaited.retain(|Reverse((_, waiting))| *waiting != peer);
+        if self.peers[peer].is_here() {
+            self.peers[peer].cut();
         }
     }
 

@@ -111,3 +111,40 @@ impl fmt::Display for Gone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_codes_say_who_comes_back() {
+        for (code, comes) in [
+            (1000, true),
+            (1009, false),
+            (1012, true),
+            (1013, true),
+            (4000, true),
+            (4010, true),
+            (4499, true),
+            (4500, false),
+            (4504, false),
+        ] {
+            assert_eq!(Gone::Closed(code, String::new()).may_return(), comes, "{code}");
+        }
+        assert!(Gone::NotUpgraded(503, String::new()).may_return() && !Gone::NotUpgraded(403, String::new()).may_return());
+        assert!(Gone::Refused("login", 10006, String::new()).may_return() && !Gone::Refused("login", 70009, String::new()).may_return());
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_a_stopping_server_is_heeded() {
+        let millis = |gone: &Gone, attempt| gone.pause(attempt).as_millis();
+        for attempt in [0, 3, 40, u32::MAX] {
+            let least = 50_u128 << attempt.min(6);
+            assert!((least.min(5000) / 2..=least.min(5000)).contains(&millis(&Gone::TooSlow, attempt)), "{attempt}");
+        }
+        assert!(millis(&Gone::Closed(4010, String::new()), 0) >= 1000);
+        let told = |reason: &str| millis(&Gone::Closed(1012, reason.to_owned()), 0);
+        assert!((300..=400).contains(&told(r#"{"after":300,"spread":100}"#)) && told(r#"{"after":99999999,"spread":0}"#) == 5000);
+        assert!(told("soon") <= 50 && told(r#"{"after":-1,"spread":0}"#) <= 50);
+    }
+}
