@@ -25,6 +25,7 @@ use crate::group;
 use crate::group::node::Node;
 use crate::group::shard::Shard;
 use crate::rest;
+use crate::rest::Routes;
 use crate::rest::api::Rest;
 use crate::rest::audit::Audit;
 use crate::store::{self, Store};
@@ -84,7 +85,7 @@ impl Server {
         let ops = rest::ops::internal(node.clone());
         let audit = Audit::open(&config.rest.audit_path).with_context(|| format!("cannot open {}", config.rest.audit_path.display()))?;
         let calls = Rest::new(node.clone(), keys.clone(), audit.clone(), config.rest.calls_per_second_max);
-        let mut site = rest::ops::health().merge(rest::api::router(Arc::new(calls))).merge(site);
+        let mut site = rest::ops::health().merge(site);
         let inside = match &internal {
             Some(_) => rest::ops::health().merge(ops),
             None => {
@@ -92,14 +93,17 @@ impl Server {
                 Router::new()
             }
         };
-        let http = Site { router: site, limits: http_limits(config), stopped: stopped.clone(), open: Cell::new(0) };
+        let routes = Arc::new(Routes { calls: Some(Arc::new(calls)), others: site });
+        let http = Site { routes, limits: http_limits(config), stopped: stopped.clone(), open: Cell::new(0) };
         if let Some(listener) = &internal {
             tracing::info!("metrics and readiness: listening on http://{}", listener.local_addr().context("cannot tell the address")?);
         }
         tracing::info!("listening on http://{address}");
         let mut internal = internal;
         let threads = listeners.into_iter().enumerate().map(|(index, listener)| {
-            let inside = internal.take().map(|listener| (listener, Site { router: inside.clone(), ..http.clone() }));
+            let inside = internal
+                .take()
+                .map(|listener| (listener, Site { routes: Arc::new(Routes { calls: None, others: inside.clone() }), ..http.clone() }));
             let (node, gate, http, drained) = (node.clone(), gate.clone(), http.clone(), drained.clone());
             let parts = Parts { index: index as u16, listener, node, gate, http, inside, drained };
             let stopped = stopped.clone();
@@ -185,7 +189,7 @@ async fn serve_inside(listener: tokio::net::TcpListener, site: Site) {
 /// What plain HTTP gets on one shard.
 #[derive(Clone)]
 struct Site {
-    router: Router,
+    routes: Arc<Routes>,
     limits: rest::Limits,
     stopped: watch::Receiver<bool>,
     /// Connections that are served.
@@ -206,7 +210,7 @@ impl Http for Site {
         let mut stopped = self.stopped.clone();
         let stopping = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
         self.open.set(self.open.get() + 1);
-        rest::serve(stream, early, peer, self.router.clone(), self.limits, stopping).await;
+        rest::serve(stream, early, peer, self.routes.clone(), self.limits, stopping).await;
         self.open.set(self.open.get() - 1);
     }
 }

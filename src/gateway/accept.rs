@@ -94,26 +94,28 @@ impl Door {
             let text = "your address has as many connections as it may";
             return Box::pin(head::refuse(stream, "503 Service Unavailable", "Retry-After: 5\r\n", text)).await;
         }
-        self.attend(stream, peer, http).await;
-        self.gate.addresses.leave(peer.ip());
+        // What shakes hands is larger than what serves a connection, and ends before it: each has a task of its own.
+        match self.attend(stream, peer, http).await {
+            Some((connection, early)) => drop(spawn_local(serve(connection, early))),
+            None => self.gate.addresses.leave(peer.ip()),
+        }
     }
 
-    async fn attend<H: Http>(self: &Rc<Self>, mut stream: TcpStream, peer: SocketAddr, http: Rc<H>) {
-        // The state of the handshake is boxed so that it does not stay in the task of the connection.
-        let early = match Box::pin(self.shake_hands(&mut stream)).await {
-            Ok(early) => early,
-            Err(None) => return,
-            Err(Some(Other::Http(bytes))) => return Box::pin(http.serve(stream, bytes, peer)).await,
-            Err(Some(Other::Refuse(status, extra, text))) => return Box::pin(head::refuse(stream, status, extra, text)).await,
-        };
-        let connection = match self.seat(stream, peer.ip()) {
-            Ok(connection) => connection,
-            Err(e) => {
-                self.gate.connections.fetch_sub(1, Ordering::Relaxed);
-                return tracing::debug!("cannot take a connection over: {e}");
-            }
-        };
-        serve(connection, early).await;
+    /// Shakes hands, and sees through to the end whatever is no WebSocket.
+    async fn attend<H: Http>(self: &Rc<Self>, mut stream: TcpStream, peer: SocketAddr, http: Rc<H>) -> Option<(Rc<Connection>, Vec<u8>)> {
+        match self.shake_hands(&mut stream).await {
+            Ok(early) => match self.seat(stream, peer.ip()) {
+                Ok(connection) => return Some((connection, early)),
+                Err(e) => {
+                    self.gate.connections.fetch_sub(1, Ordering::Relaxed);
+                    tracing::debug!("cannot take a connection over: {e}");
+                }
+            },
+            Err(None) => {}
+            Err(Some(Other::Http(bytes))) => Box::pin(http.serve(stream, bytes, peer)).await,
+            Err(Some(Other::Refuse(status, extra, text))) => Box::pin(head::refuse(stream, status, extra, text)).await,
+        }
+        None
     }
 
     async fn shake_hands(&self, stream: &mut TcpStream) -> Result<Vec<u8>, Option<Other>> {

@@ -2,8 +2,10 @@
 //! comes in, and for going out only when the pipe was full.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -27,7 +29,7 @@ use crate::users::ConnId;
 /// Frames handled before others have their turn.
 const FRAMES_AT_ONCE: usize = 32;
 /// A larger read buffer is zero-filled at every read and stays resident.
-const READ_BUFFER_BYTES: usize = 1024;
+const READ_BUFFER_BYTES: usize = 512;
 
 /// One connection, as its task and the shard's sweep know it.
 pub struct Connection {
@@ -46,6 +48,14 @@ pub(super) enum Leave {
     Close(Close),
 }
 
+/// What a connection at rest has waited for.
+enum Awaited {
+    Rung,
+    Writable,
+    Readable,
+    Gone,
+}
+
 /// What a read has brought.
 enum Next {
     /// Nothing more for now.
@@ -53,7 +63,7 @@ enum Next {
     /// There may be more.
     More,
     /// A request that has to wait for something.
-    Slow(Id, Body),
+    Slow(Box<(Id, Body)>),
     /// The end.
     Leave(Leave),
 }
@@ -90,7 +100,8 @@ impl Connection {
                     Next::More => tokio::task::yield_now().await,
                     Next::Nothing => more = false,
                     Next::Leave(leave) => return leave,
-                    Next::Slow(id, body) => {
+                    Next::Slow(request) => {
+                        let (id, body) = *request;
                         if let Err(leave) = Box::pin(self.clone().slow(id, body, socket)).await {
                             return leave;
                         }
@@ -103,19 +114,30 @@ impl Connection {
                 tokio::task::yield_now().await;
                 continue;
             }
-            tokio::select! {
-                biased;
-                () = self.bell.rung() => {}
-                writable = stream.writable(), if blocked => match writable {
-                    Ok(()) => drop(shard.drain(slot)),
-                    Err(_) => return Leave::Gone,
-                },
-                readable = stream.readable(), if !paused && !more => match readable {
-                    Ok(()) => more = true,
-                    Err(_) => return Leave::Gone,
-                },
+            match self.wait(stream, blocked, !paused && !more).await {
+                Awaited::Rung => {}
+                Awaited::Writable => drop(shard.drain(slot)),
+                Awaited::Readable => more = true,
+                Awaited::Gone => return Leave::Gone,
             }
         }
+    }
+
+    /// Waits for the bell, for room in the pipe, or for something to read. By hand: what the runtime needs to let futures wait
+    /// for each would be half of an idle connection's task.
+    fn wait(&self, stream: &TcpStream, to_write: bool, to_read: bool) -> impl Future<Output = Awaited> {
+        poll_fn(move |cx| {
+            if self.bell.poll_rung(cx).is_ready() {
+                return Poll::Ready(Awaited::Rung);
+            }
+            if to_write && let Poll::Ready(ready) = stream.poll_write_ready(cx) {
+                return Poll::Ready(ready.map_or(Awaited::Gone, |()| Awaited::Writable));
+            }
+            if to_read && let Poll::Ready(ready) = stream.poll_read_ready(cx) {
+                return Poll::Ready(ready.map_or(Awaited::Gone, |()| Awaited::Readable));
+            }
+            Poll::Pending
+        })
     }
 
     /// Handles frames until none is left, or others should have their turn.
@@ -190,7 +212,7 @@ impl Connection {
                 self.answer(frame.cmd, &frame.id, &Ok(Data::Empty));
                 return Next::More;
             }
-            Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(frame.id, body),
+            Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(Box::new((frame.id, body))),
             Body::DismissGroup(group) => (group, Ask::Dissolve),
             Body::JoinGroup(group) => (group, Ask::Join),
             Body::QuitGroup(group) => (group, Ask::Quit),

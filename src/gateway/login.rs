@@ -1,6 +1,7 @@
 //! Requests of a connection that have to wait for something: login, logout, and making a group. The next frame of the
 //! connection is read when they are through.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -115,7 +116,7 @@ impl Connection {
 
     async fn log_out(&self, id: &Id) -> Result<(), Leave> {
         while self.bell.in_flight.get() > 0 && self.bell.closing.borrow().is_none() {
-            self.bell.rung().await;
+            poll_fn(|cx| self.bell.poll_rung(cx)).await;
         }
         self.leave_user();
         self.answer(Cmd::Logout, id, &Ok(Data::Empty));

@@ -36,6 +36,7 @@ impl Connection {
     pub(super) fn vanish(&self) {
         let (shard, id) = (&self.door.shard, self.id.get());
         self.door.leave(id.slot);
+        self.door.gate.addresses.leave(self.address);
         self.door.gate.connections.fetch_sub(1, Ordering::Relaxed);
         shard.metrics().connections.fetch_sub(1, Ordering::Relaxed);
         shard.outboxes.borrow_mut().close(id.slot);

@@ -10,7 +10,9 @@ use crate::domain::name::GroupId;
 use crate::protocol::close::Close;
 
 /// Seats that a cursor looks at before others have their turn.
-const SEATS_PER_STEP: usize = 256;
+const SEATS_PER_STEP: usize = 128;
+/// Seats of a room whose pushes a turn's answers wait for: so an answer and its push go in one write.
+const SEATS_ANSWERS_WAIT_FOR: usize = 32;
 
 impl Shard {
     /// Gives newer values to the members on this shard; `conflated` of them are told no more.
@@ -33,6 +35,11 @@ impl Shard {
         if !std::mem::replace(&mut room.borrow_mut().queued, true) {
             self.with_news.borrow_mut().push_back(room.clone());
         }
+    }
+
+    /// Whether a room with news has so many seats that answers should not wait for its cursor.
+    pub(super) fn has_crowd_ahead(&self) -> bool {
+        self.with_news.borrow().iter().any(|room| room.borrow().len() > SEATS_ANSWERS_WAIT_FOR)
     }
 
     /// Moves the cursors of all rooms with news a step on. Comes back with the time at which one may go on.

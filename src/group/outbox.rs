@@ -8,20 +8,20 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use super::room::Room;
 use crate::protocol::close::Close;
 use crate::users::ConnId;
 
 /// What a connection's own task must know.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Bell {
     /// The pipe is full: drain when it is writable.
     pub blocked: Cell<bool>,
@@ -31,13 +31,17 @@ pub struct Bell {
     pub in_flight: Cell<usize>,
     /// Of these, requests to join.
     pub joining: Cell<usize>,
-    rang: Notify,
+    rang: Cell<bool>,
+    waker: Cell<Option<Waker>>,
 }
 
 impl Bell {
     /// Wakes the connection's task.
     pub fn ring(&self) {
-        self.rang.notify_one();
+        self.rang.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     /// One of its requests is on its way.
@@ -58,8 +62,12 @@ impl Bell {
     }
 
     /// Waits for a ring.
-    pub async fn rung(&self) {
-        self.rang.notified().await;
+    pub fn poll_rung(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rang.take() {
+            return Poll::Ready(());
+        }
+        self.waker.set(Some(cx.waker().clone()));
+        Poll::Pending
     }
 }
 

@@ -158,6 +158,9 @@ impl Shard {
             self.publish_here(&group, &updates, 0);
         }
         self.let_actors_work();
+        if self.has_crowd_ahead() {
+            self.outboxes.borrow_mut().flush(self.now());
+        }
         let due = self.move_cursors();
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
@@ -377,5 +380,7 @@ impl Shard {
     }
 }
 
+#[cfg(test)]
+mod costs;
 #[cfg(test)]
 mod tests;

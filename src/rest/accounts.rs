@@ -1,9 +1,10 @@
 //! Accounts. A user exists from the first sight of him; importing only makes that sight. Facts: Tencent Cloud Chat, "Importing
 //! a Single Account", "Querying Accounts", "Invalidating Account Login States".
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::api::{Answer, Call};
+use super::answer::Answer;
+use super::api::Call;
 use super::body::Body;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::UserId;
@@ -19,7 +20,7 @@ pub(super) async fn import(call: &Call<'_>) -> Result<Answer, Refusal> {
     let known = call.ask_store(|store, done| store.has_account(asked, done)).await?;
     if !known {
         call.rest.node.know_for_sure(&user).await?;
-        call.audit(None, Value::Null, json!({"imported": user.as_str()}));
+        call.audit(None, (), json!({"imported": user.as_str()}));
     }
     Ok(Answer::new())
 }
@@ -35,7 +36,7 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Answer, Refusal> {
         let status = if call.knows(&user).await? { "Imported" } else { "NotImported" };
         results.push(json!({"UserID": user.as_str(), "ResultCode": 0, "ResultInfo": "", "AccountStatus": status}));
     }
-    Ok(Answer::from_iter([("ResultItem".into(), results.into())]))
+    Ok(Answer::new().with("ResultItem", results))
 }
 
 pub(super) async fn kick(call: &Call<'_>) -> Result<Answer, Refusal> {
@@ -47,7 +48,7 @@ pub(super) async fn kick(call: &Call<'_>) -> Result<Answer, Refusal> {
     for connection in &connections {
         call.rest.node.post(*connection, Letter::Close(*connection, kicked_out(KickedOut::ByAdmin), Close::KICKED));
     }
-    call.audit(None, json!({"user": user.as_str(), "connections": connections.len()}), Value::Null);
+    call.audit(None, json!({"user": user.as_str(), "connections": connections.len()}), ());
     Ok(Answer::new())
 }
 

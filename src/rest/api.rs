@@ -1,18 +1,18 @@
-//! One REST call from its address to its answer, in the vendor's shape ("RESTful API Overview"): HTTP 200 always,
-//! `ActionStatus`, `ErrorInfo`, `ErrorCode`; the checks in the contract's order.
+//! One REST call from its address to its answer, HTTP 200 always but for failures of HTTP itself; the checks in the
+//! contract's order.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Bytes, HttpBody};
-use axum::extract::{Extension, OriginalUri, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use axum::http::request::Parts;
+use axum::http::{Method, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
 
-use super::audit::Audit;
+use super::answer::{Answer, respond};
+use super::audit::{Audit, Change};
 use super::body::Body;
 use super::caller::{GoodSigs, identify};
 use super::{accounts, counters, groups, members};
@@ -27,14 +27,8 @@ use crate::users::User;
 
 /// A body above it is not read.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// An answer above it is not sent.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Time for a whole body to come in.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
 
 macro_rules! apis {
     ($($name:ident = $service:literal / $command:literal),* $(,)?) => {
@@ -98,12 +92,6 @@ impl Rest {
     }
 }
 
-/// `/v4/…`
-pub fn router(rest: Arc<Rest>) -> Router {
-    let paths = ["/v4", "/v4/", "/v4/{*path}"];
-    paths.into_iter().fold(Router::new(), |router, path| router.route(path, axum::routing::any(serve))).with_state(rest)
-}
-
 /// One call that has passed all checks but those of its own.
 pub struct Call<'a> {
     /// What is shared.
@@ -119,9 +107,6 @@ pub struct Call<'a> {
     /// What is asked.
     pub body: Body<'a>,
 }
-
-/// The fields of an answer beside the three that all have.
-pub type Answer = Map<String, Value>;
 
 impl Call<'_> {
     /// Tells a group something in the admin's name, and waits for the answer.
@@ -158,14 +143,10 @@ impl Call<'_> {
     }
 
     /// Writes a change down.
-    pub fn audit(&self, group: Option<&GroupId>, before: Value, after: Value) {
-        let (admin, from, command) = (self.admin.id.as_str(), self.peer.to_string(), self.api.name());
-        let mut line = json!({"time": unix_millis(), "admin": admin, "from": from, "command": command});
-        if let Some(group) = group {
-            line["group"] = json!(group.as_str());
-        }
-        (line["before"], line["after"]) = (before, after);
-        self.rest.audit.write(&line);
+    pub fn audit(&self, group: Option<&GroupId>, before: impl Serialize, after: impl Serialize) {
+        let (admin, command) = (self.admin.id.as_str(), self.api.name());
+        let group = group.map(GroupId::as_str);
+        self.rest.audit.write(&Change { time: unix_millis(), admin, from: self.peer, command, group, before, after });
     }
 }
 
@@ -173,75 +154,39 @@ fn stopping() -> Refusal {
     Refusal::new(Code::Internal, "the server cannot answer at the moment: try again")
 }
 
-async fn serve(State(rest): State<Arc<Rest>>, Extension(Peer(peer)): Extension<Peer>, request: Request) -> Response {
+/// Answers a request whose path begins with `/v4`.
+pub async fn serve<B>(rest: &Arc<Rest>, peer: SocketAddr, request: Request<B>) -> Response<axum::body::Body>
+where
+    B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
     let (parts, body) = request.into_parts();
-    let too_large = || (Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false);
     // A body that is said to be too large is not waited for.
     let reading = match body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         true => None,
-        false => Some(tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, BODY_BYTES_MAX)).await),
+        false => Some(tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(axum::body::Body::new(body), BODY_BYTES_MAX)).await),
     };
-    let (answer, whole) = match reading {
-        None | Some(Ok(Err(_))) => too_large(),
+    match reading {
+        None | Some(Ok(Err(_))) => respond(Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false),
         Some(Err(_)) => {
-            return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response();
+            (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response()
         }
-        Some(Ok(Ok(bytes))) => {
-            let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
-            let path = uri.path().strip_prefix("/v4").unwrap_or_default();
-            let query = uri.query().unwrap_or_default();
-            (dispatch(&rest, peer, &parts.method, path, query, &parts.headers, &bytes).await, true)
-        }
-    };
-    let text = render(answer);
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "X-Requested-With"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    // What is left of a body that was not read would be taken for the next request.
-    let close = (!whole).then_some([(header::CONNECTION, "close")]);
-    (headers, close.map(axum::response::AppendHeaders), text).into_response()
-}
-
-fn render(answer: Result<Answer, Refusal>) -> String {
-    let mut object = Map::new();
-    let (status, info, code) = match &answer {
-        Ok(_) => ("OK", "".into(), Code::Ok),
-        Err(refusal) => ("FAIL", refusal.message.clone(), refusal.code),
-    };
-    object.insert("ActionStatus".into(), status.into());
-    object.insert("ErrorInfo".into(), info.into());
-    object.insert("ErrorCode".into(), code.number().into());
-    object.extend(answer.into_iter().flatten());
-    let text = Value::Object(object).to_string();
-    if text.len() > ANSWER_BYTES_MAX {
-        let refusal = Refusal::new(Code::AnswerTooLarge, "the answer would be larger than 1 MiB: ask for less, or in pages");
-        return render(Err(refusal));
+        Some(Ok(Ok(bytes))) => respond(dispatch(rest, peer, &parts, &bytes).await, true),
     }
-    text
 }
 
-async fn dispatch(
-    rest: &Arc<Rest>,
-    peer: SocketAddr,
-    method: &Method,
-    path: &str,
-    query: &str,
-    headers: &HeaderMap,
-    bytes: &Bytes,
-) -> Result<Answer, Refusal> {
+async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Bytes) -> Result<Answer, Refusal> {
     let bad_request = |text| Refusal::new(Code::BadRequest, text);
-    if method != Method::POST {
+    if parts.method != Method::POST {
         return Err(bad_request("only POST is spoken here"));
     }
-    let (service, command) = path
-        .strip_prefix('/')
+    let (service, command) = parts
+        .uri
+        .path()
+        .strip_prefix("/v4/")
         .and_then(|path| path.split_once('/'))
         .ok_or_else(|| bad_request("the address must be /v4/service/command"))?;
     let api = Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))?;
+    let query = parts.uri.query().unwrap_or_default();
     let admin = identify(query, &rest.keys.get(), &rest.good_sigs, unix_millis() / 1000)?;
     if !rest.node.users.is_admin(&admin) {
         return Err(Refusal::new(Code::NotAdmin, "only app admins may call REST: see app.admins"));
@@ -256,7 +201,7 @@ async fn dispatch(
         return Err(Refusal::new(Code::BadJson, "the body is empty: send {} when there is nothing to say"));
     }
     let body = Body::read(bytes)?;
-    let operation = match headers.get("idempotency-key") {
+    let operation = match parts.headers.get("idempotency-key") {
         None => None,
         Some(key) => {
             let key = key.to_str().ok().and_then(|key| OpId::parse(key).ok());

@@ -2,17 +2,40 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Serialize;
+
+use crate::domain::UnixMillis;
 
 /// Lines that may wait for the disk.
 const LINES_MAX: usize = 10_000;
 
 /// How long lines are gathered before they are written: one wake-up and one write for all that came meanwhile.
 const GATHER_FOR: Duration = Duration::from_millis(5);
+
+/// One line.
+#[derive(Serialize)]
+pub struct Change<'a, B, A> {
+    /// When, in milliseconds since the Unix epoch.
+    pub time: UnixMillis,
+    /// Who.
+    pub admin: &'a str,
+    /// From where.
+    pub from: SocketAddr,
+    /// By which call.
+    pub command: &'static str,
+    /// In which group, where it was in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<&'a str>,
+    /// What was there before.
+    pub before: B,
+    /// What is there after it.
+    pub after: A,
+}
 
 enum Line {
     Text(String),
@@ -35,9 +58,9 @@ impl Audit {
     }
 
     /// Writes a line down. Where the disk is too slow for too long a line goes to the log instead.
-    pub fn write(&self, line: &Value) {
-        if let Err(TrySendError::Full(Line::Text(text)) | TrySendError::Disconnected(Line::Text(text))) =
-            self.0.try_send(Line::Text(line.to_string()))
+    pub fn write(&self, change: &Change<'_, impl Serialize, impl Serialize>) {
+        let line = serde_json::to_string(change).expect("no change has a map whose keys are no texts");
+        if let Err(TrySendError::Full(Line::Text(text)) | TrySendError::Disconnected(Line::Text(text))) = self.0.try_send(Line::Text(line))
         {
             tracing::error!("the audit file cannot be written in time: {text}");
         }

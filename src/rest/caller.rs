@@ -54,25 +54,48 @@ impl GoodSigs {
     }
 }
 
+/// The parameters of an address that mean something; of one that is given twice, the first.
+#[derive(Default)]
+struct Parameters<'a> {
+    sdkappid: Option<Cow<'a, str>>,
+    identifier: Option<Cow<'a, str>>,
+    usersig: Option<Cow<'a, str>>,
+    random: Option<Cow<'a, str>>,
+    contenttype: Option<Cow<'a, str>>,
+}
+
+impl<'a> Parameters<'a> {
+    fn read(query: &'a str) -> Self {
+        let mut parameters = Self::default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let parameter = match &*decoded(name) {
+                "sdkappid" => &mut parameters.sdkappid,
+                "identifier" => &mut parameters.identifier,
+                "usersig" => &mut parameters.usersig,
+                "random" => &mut parameters.random,
+                "contenttype" => &mut parameters.contenttype,
+                _ => continue,
+            };
+            parameter.get_or_insert_with(|| decoded(value));
+        }
+        parameters
+    }
+}
+
 /// The user whose call this is. Whether he is an admin is looked at afterwards.
 pub fn identify(query: &str, keyring: &Arc<Keyring>, good: &GoodSigs, now_seconds: u64) -> Result<UserId, Refusal> {
-    let parameter = |name: &str| {
-        query
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find_map(|(n, value)| (decoded(n) == name).then(|| decoded(value)))
-    };
-    match parameter("sdkappid").and_then(|id| id.parse::<u64>().ok()) {
+    let Parameters { sdkappid, identifier, usersig, random, contenttype } = Parameters::read(query);
+    match sdkappid.and_then(|id| id.parse::<u64>().ok()) {
         None => return Err(Refusal::new(Code::NoAppId, "sdkappid is missing or no number")),
         Some(id) if id != keyring.app_id() => return Err(Refusal::new(Code::NoSuchApp, "this server serves another sdkappid")),
         Some(_) => {}
     }
     let bad = |text| Refusal::new(Code::BadUrlParameter, text);
-    let identifier =
-        parameter("identifier").and_then(|name| UserId::parse(&name).ok()).ok_or_else(|| bad("identifier is missing or no user"))?;
-    let sig = parameter("usersig").ok_or_else(|| bad("usersig is missing"))?;
-    parameter("random").and_then(|random| random.parse::<u32>().ok()).ok_or_else(|| bad("random must be a number from 0 to 4294967295"))?;
-    parameter("contenttype").filter(|kind| kind == "json").ok_or_else(|| bad("contenttype must be json"))?;
+    let identifier = identifier.and_then(|name| UserId::parse(&name).ok()).ok_or_else(|| bad("identifier is missing or no user"))?;
+    let sig = usersig.ok_or_else(|| bad("usersig is missing"))?;
+    random.and_then(|random| random.parse::<u32>().ok()).ok_or_else(|| bad("random must be a number from 0 to 4294967295"))?;
+    contenttype.filter(|kind| kind == "json").ok_or_else(|| bad("contenttype must be json"))?;
     let refuse = |e: SigError| Refusal::new(e.code(), e.to_string());
     good.verify(keyring, &identifier, &sig, now_seconds).map_err(refuse)?;
     Ok(identifier)
@@ -80,7 +103,7 @@ pub fn identify(query: &str, keyring: &Arc<Keyring>, good: &GoodSigs, now_second
 
 /// Undoes what forms do to text; what they would not have made stays as it is.
 fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
+    if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
         return Cow::Borrowed(text);
     }
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);

@@ -1,9 +1,10 @@
 //! The counter calls. Facts: Tencent Cloud Chat, "Updating Group Counters", "Getting Group Counters", "Deleting Group
 //! Counters". `Version` in answers is ours.
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
-use super::api::{Answer, Call};
+use super::answer::Answer;
+use super::api::Call;
 use super::body::check_length;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
@@ -32,7 +33,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Refusal> {
     let data = call.tell(group.clone(), Ask::Write(Write::Change(mode, items), call.operation.clone())).await?;
     let Data::Written { before, after, version, replayed } = data else { return Ok(Answer::new()) };
     if !replayed {
-        call.audit(Some(&group), object(&before), object(&after));
+        call.audit(Some(&group), ByKey(&before), ByKey(&after));
     }
     Ok(answer(Some(&after), version))
 }
@@ -50,7 +51,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, Refusal> {
     let data = call.tell(group.clone(), Ask::Write(Write::Delete(keys(call)?), call.operation.clone())).await?;
     let Data::Written { before, version, replayed, .. } = data else { return Ok(Answer::new()) };
     if !replayed && !before.is_empty() {
-        call.audit(Some(&group), object(&before), json!({}));
+        call.audit(Some(&group), ByKey(&before), ByKey(&Items::new()));
     }
     Ok(answer(None, version))
 }
@@ -65,15 +66,33 @@ fn key(text: &str) -> Result<CounterKey, Refusal> {
 }
 
 fn answer(counters: Option<&Items>, version: u64) -> Answer {
-    let mut answer = Answer::new();
-    if let Some(counters) = counters {
-        let list: Vec<_> = counters.iter().map(|(key, value)| json!({"Key": key.as_str(), "Value": value})).collect();
-        answer.insert("GroupCounter".into(), list.into());
-    }
-    answer.insert("Version".into(), version.into());
-    answer
+    let answer = match counters {
+        Some(counters) => Answer::new().with("GroupCounter", Listed(counters)),
+        None => Answer::new(),
+    };
+    answer.with("Version", version)
 }
 
-fn object(counters: &Items) -> Value {
-    counters.iter().map(|(key, value)| (key.as_str().to_owned(), Value::from(*value))).collect()
+/// Counters as calls show them: a list of `Key` and `Value`.
+struct Listed<'a>(&'a Items);
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Entry<'a> {
+            key: &'a str,
+            value: i64,
+        }
+        serializer.collect_seq(self.0.iter().map(|(key, value)| Entry { key: key.as_str(), value: *value }))
+    }
+}
+
+/// Counters as the audit shows them: an object.
+struct ByKey<'a>(&'a Items);
+
+impl Serialize for ByKey<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key.as_str(), value)))
+    }
 }

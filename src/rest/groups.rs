@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::api::{Answer, Call};
+use super::answer::Answer;
+use super::api::Call;
 use super::body::{Body, check_length};
 use super::members::member_view;
 use crate::domain::code::{Code, Refusal};
@@ -58,8 +59,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
     let new = NewGroup { kind, name, join_option: JoinOption::of(kind, asked), owner: owner.clone(), members, details };
     call.tell(id.clone(), Ask::Create(Box::new(new))).await?;
     let owner = owner.as_ref().map(UserId::as_str);
-    call.audit(Some(&id), Value::Null, json!({"type": kind.name(), "owner": owner, "members": named.len()}));
-    Ok(Answer::from_iter([("GroupId".into(), id.as_str().into())]))
+    call.audit(Some(&id), (), json!({"type": kind.name(), "owner": owner, "members": named.len()}));
+    Ok(Answer::new().with("GroupId", id.as_str()))
 }
 
 fn kind(text: &str) -> Result<GroupType, Refusal> {
@@ -102,7 +103,7 @@ pub(super) async fn destroy(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.tell(group.clone(), Ask::Dissolve).await?;
     let profile = &before.group.profile;
     let owner = profile.owner.as_ref().map(UserId::as_str);
-    call.audit(Some(&group), json!({"type": profile.kind.name(), "owner": owner, "members": before.group.members.len()}), Value::Null);
+    call.audit(Some(&group), json!({"type": profile.kind.name(), "owner": owner, "members": before.group.members.len()}), ());
     Ok(Answer::new())
 }
 
@@ -125,7 +126,7 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
         info["GroupId"] = json!(id);
         infos.push(info);
     }
-    Ok(Answer::from_iter([("GroupInfo".into(), infos.into())]))
+    Ok(Answer::new().with("GroupInfo", infos))
 }
 
 /// A group as its profile is shown; only what a filter names, where there is one.
@@ -183,7 +184,7 @@ pub(super) async fn online(call: &Call<'_>) -> Result<Answer, Refusal> {
     if inspected.group.profile.kind != GroupType::AvChatRoom {
         return Err(Refusal::new(Code::NotPermitted, "the online number is told of an AVChatRoom alone"));
     }
-    Ok(Answer::from_iter([("OnlineMemberNum".into(), inspected.online.len().into())]))
+    Ok(Answer::new().with("OnlineMemberNum", inspected.online.len()))
 }
 
 /// Where pages of the list of all groups go on, and how many groups were there at its first page: the vendor's `Next` is a
@@ -246,7 +247,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
         }
     };
     let list: Vec<_> = found.iter().map(|group| json!({"GroupId": group.as_str()})).collect();
-    Ok(Answer::from_iter([("TotalCount".into(), total.into()), ("GroupIdList".into(), list.into()), ("Next".into(), told.into())]))
+    Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list).with("Next", told))
 }
 
 /// How many groups of a type there are; the store counts only all.

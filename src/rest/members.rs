@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
-use super::api::{Answer, Call};
+use super::answer::Answer;
+use super::api::Call;
 use super::body::check_length;
 use super::groups::{pairs, profile_view};
 use crate::domain::code::{Code, Refusal};
@@ -33,7 +34,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
     let Data::Listed(_, listed) = data else { return Ok(Answer::new()) };
     if !listed.success.is_empty() {
         let added: Vec<_> = listed.success.iter().map(UserId::as_str).collect();
-        call.audit(Some(&group), Value::Null, json!({"added": added}));
+        call.audit(Some(&group), (), json!({"added": added}));
     }
     // One of a list that names a user twice was added, the other was there already.
     let mut fresh: HashSet<_> = listed.success.iter().collect();
@@ -44,7 +45,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
     };
     let results: Vec<i32> = users.iter().map(result).collect();
     let list: Vec<_> = users.iter().zip(results).map(|(user, result)| json!({"Member_Account": user.as_str(), "Result": result})).collect();
-    Ok(Answer::from_iter([("MemberList".into(), list.into())]))
+    Ok(Answer::new().with("MemberList", list))
 }
 
 pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Refusal> {
@@ -56,7 +57,7 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Refusal> {
     // Who was no member counts as removed in the answer, and was not.
     let removed: BTreeSet<_> = listed.success.iter().filter(|user| before.group.members.contains_key(*user)).map(UserId::as_str).collect();
     if !removed.is_empty() {
-        call.audit(Some(&group), json!({"removed": removed}), Value::Null);
+        call.audit(Some(&group), json!({"removed": removed}), ());
     }
     Ok(Answer::new())
 }
@@ -72,7 +73,7 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
     let wanted = |role: Role| roles.is_empty() || roles.iter().any(|name| name == role_name(Some(role)));
     let list = members.iter().filter(|(_, member)| wanted(member.role)).skip(offset).take(limit);
     let list: Vec<_> = list.map(|(user, member)| member_view(user, member, filter.as_deref())).collect();
-    Ok(Answer::from_iter([("MemberNum".into(), members.len().into()), ("MemberList".into(), list.into())]))
+    Ok(Answer::new().with("MemberNum", members.len()).with("MemberList", list))
 }
 
 pub(super) async fn roles(call: &Call<'_>) -> Result<Answer, Refusal> {
@@ -82,7 +83,7 @@ pub(super) async fn roles(call: &Call<'_>) -> Result<Answer, Refusal> {
     kept_members(&inspected)?;
     let role = |user: &UserId| role_name(inspected.group.members.get(user).map(|member| member.role));
     let list: Vec<_> = users.iter().map(|user| json!({"Member_Account": user.as_str(), "Role": role(user)})).collect();
-    Ok(Answer::from_iter([("UserIdList".into(), list.into())]))
+    Ok(Answer::new().with("UserIdList", list))
 }
 
 pub(super) async fn joined(call: &Call<'_>) -> Result<Answer, Refusal> {
@@ -103,7 +104,7 @@ pub(super) async fn joined(call: &Call<'_>) -> Result<Answer, Refusal> {
     if kind.is_none() && base.is_none() && own.is_none() {
         let total = groups.len();
         let list: Vec<_> = groups.iter().skip(offset).take(limit).map(|group| json!({"GroupId": group.as_str()})).collect();
-        return Ok(Answer::from_iter([("TotalCount".into(), total.into()), ("GroupIdList".into(), list.into())]));
+        return Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list));
     }
     let mut entries = Vec::new();
     for group in groups {
@@ -126,7 +127,7 @@ pub(super) async fn joined(call: &Call<'_>) -> Result<Answer, Refusal> {
     }
     let total = entries.len();
     let list: Vec<_> = entries.into_iter().skip(offset).take(limit).collect();
-    Ok(Answer::from_iter([("TotalCount".into(), total.into()), ("GroupIdList".into(), list.into())]))
+    Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list))
 }
 
 /// Members in the order in which they came. Errors: 10007 for an AVChatRoom.

@@ -2,6 +2,7 @@
 //! same commands.
 
 mod accounts;
+mod answer;
 pub mod api;
 pub mod assets;
 pub mod audit;
@@ -13,19 +14,25 @@ mod groups;
 mod members;
 pub mod ops;
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use bytes::{Buf, Bytes};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use api::Rest;
 
 /// Limits of plain HTTP connections.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +45,23 @@ pub struct Limits {
     pub headers_max: usize,
 }
 
+/// What has an address.
+#[derive(Clone)]
+pub struct Routes {
+    /// `/v4/…`, where it is served.
+    pub calls: Option<Arc<Rest>>,
+    /// Everything else.
+    pub others: Router,
+}
+
+impl Routes {
+    /// The calls that a path leads to. They are what back ends send all day, so they do not go through a router.
+    fn calls_at(&self, path: &str) -> Option<&Arc<Rest>> {
+        let calls = path.strip_prefix("/v4").is_some_and(|more| more.is_empty() || more.starts_with('/'));
+        self.calls.as_ref().filter(|_| calls)
+    }
+}
+
 /// The smallest buffer that the HTTP library works with.
 const BUFFER_BYTES_MIN: usize = 8192;
 
@@ -47,7 +71,7 @@ pub async fn serve(
     stream: TcpStream,
     early: Vec<u8>,
     peer: SocketAddr,
-    router: Router,
+    routes: Arc<Routes>,
     limits: Limits,
     stopping: impl Future<Output = ()>,
 ) {
@@ -61,7 +85,15 @@ pub async fn serve(
     }
     builder.max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
     let stream = TokioIo::new(Rewound { early: early.into(), stream });
-    let service = TowerToHyperService::new(router.layer(axum::Extension(api::Peer(peer))));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let routes = routes.clone();
+        async move {
+            match routes.calls_at(request.uri().path()) {
+                Some(calls) => Ok(api::serve(calls, peer, request).await),
+                None => TowerToHyperService::new(routes.others.clone()).call(request).await,
+            }
+        }
+    });
     let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
     let ended = tokio::select! {
         biased;

@@ -25,11 +25,16 @@ fn limits() -> Limits {
     }
 }
 
+/// The only shard of a node whose store is in this folder.
+pub(super) fn shard_on(folder: &std::path::Path) -> Rc<Shard> {
+    let store = Store::open(&Options::new(folder), Box::new(|_| {})).unwrap();
+    Shard::new(0, Arc::new(Node::new(store, Users::new(vec![], 0), limits(), 1)))
+}
+
 #[test]
 fn a_wave_of_logins_loses_no_subscription() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Options::new(folder.path()), Box::new(|_| {})).unwrap();
-    let shard = Shard::new(0, Arc::new(Node::new(store, Users::new(vec![], 0), limits(), 1)));
+    let shard = shard_on(folder.path());
     let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
     let attach = |group: &str| Command {
         group: GroupId::parse(group).unwrap(),
