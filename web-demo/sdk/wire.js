@@ -1,0 +1,50 @@
+// Frames without a lost digit: a counter has 64 bits, a JavaScript number is exact to 53. Pure.
+
+import { ChatError, UNFIT, WRONG_FIELD } from './names.js';
+
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const LONG = /^-?[1-9]\d{15,}$/;
+const FRAME_BYTES_MAX = 32_768;
+
+/** As JSON.parse, but an integer that a number cannot hold becomes a bigint. */
+export function parse(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  // Each string gets a mark, as each long integer does: no text can pass for a number.
+  const marked = text.replace(TOKEN, (token, name) => {
+    if (name !== undefined) return token;
+    if (token[0] === '"') return `"s${token.slice(1)}`;
+    return LONG.test(token) ? `"i${token}"` : token;
+  });
+  return JSON.parse(marked, (_, value) => {
+    if (typeof value !== 'string') return value;
+    return value[0] === 's' ? value.slice(1) : fitting(value.slice(1));
+  });
+}
+
+function fitting(digits) {
+  const number = Number(digits);
+  return Number.isSafeInteger(number) ? number : BigInt(digits);
+}
+
+/** The text of a frame. A bigint goes as a string of digits, which the gateway reads as the integer it is. */
+export function write(frame) {
+  const text = JSON.stringify(frame, (_, value) => (typeof value === 'bigint' ? String(value) : value));
+  // The gateway would end the connection over it, and each repeat would end the next one.
+  if (new TextEncoder().encode(text).length > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'This call is too long: a frame may have 32 KiB.');
+  return text;
+}
+
+/** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */
+export function integer(value, name) {
+  if (Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)) return value;
+  throw new ChatError(WRONG_FIELD, typeof value === 'number' && Number.isInteger(value)
+    ? `${name} is beyond 2^53, where a number is not exact: give it as a bigint.`
+    : `${name} must be an integer of 64 bits: a number or a bigint.`);
+}
+
+/** A value as the app wants to see it; throws where a number would have to be rounded. */
+export function shown(value, kind) {
+  if (kind === 'bigint') return BigInt(value);
+  if (kind === 'number' && typeof value === 'bigint') throw new ChatError(UNFIT, `${value} does not fit a number: create the chat with integers 'auto' or 'bigint'.`);
+  return value;
+}
