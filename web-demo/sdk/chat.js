@@ -11,6 +11,8 @@ import { Throttle } from './throttle.js';
 import { integer, parse, shown } from './wire.js';
 
 const WRITE_AGE_MS_MAX = 60_000;
+// What the gateway tells that an app is told as it is.
+const TOLD = ['KICKED_OUT', 'GROUP_DISMISSED', 'GROUP_MEMBERSHIP_CHANGED'];
 const NOT_ALLOWED = 10007;
 const NO_GROUP = 10010;
 const DESTROYED = 'This chat has been destroyed: create another one.';
@@ -134,9 +136,10 @@ export class Chat {
   }
 
   getGroupCounters({ groupID, keyList, signal }) {
-    const take = (data) => {
+    const take = (answer) => {
+      const data = this.#shown(answer);
       this.#counters.snapshot(groupID, data, keyList);
-      return this.#shown(data);
+      return data;
     };
     return this.#ask({ cmd: 'getGroupCounters', groupID, keyList }, { signal, again: true, take });
   }
@@ -256,7 +259,7 @@ export class Chat {
       this.#counters.push(this.#shown(data));
     } else if (name === 'GROUP_RESYNC') {
       this.#counters.resync(data.groupID, this.#shown(data));
-    } else if (name in EVENT) {
+    } else if (TOLD.includes(name)) {
       if (name === 'GROUP_DISMISSED' || data.status === 'removed') this.#left(data.groupID);
       if (data.status === 'added') this.#rejoin(data.groupID);
       this.#listeners.emit(EVENT[name], data);
