@@ -1,8 +1,8 @@
 // The world outside, as far as the SDK needs it: the one place that touches globals.
 
-/** What `options.env` replaces in tests. */
+/** What `options.env` replaces in tests; and `alarm()`, a timer that is set anew by `(ms, call)` and cleared by `()`. */
 export function environment(given) {
-  return {
+  const env = {
     WebSocket: globalThis.WebSocket,
     setTimeout: (call, ms) => setTimeout(call, ms),
     clearTimeout: (timer) => clearTimeout(timer),
@@ -12,6 +12,14 @@ export function environment(given) {
     document: globalThis.document,
     ...given,
   };
+  env.alarm = () => {
+    let timer;
+    return (ms, call) => {
+      env.clearTimeout(timer);
+      timer = call && env.setTimeout(call, ms);
+    };
+  };
+  return env;
 }
 
 // The precise clock stops while some machines sleep, and a write that slept must still grow old. So this is the wall clock,
@@ -26,12 +34,16 @@ function steadyClock() {
   };
 }
 
-/** The address of the socket: this page's own host where none is given. */
-export function socketURL(url = '/ws') {
-  return new URL(url, globalThis.location?.href).href.replace(/^http/, 'ws');
+/** Calls with the reason when `signal` is aborted; throws where it has been. Returns what ends the waiting. */
+export function onAbort(signal, call) {
+  signal?.throwIfAborted();
+  const heard = () => call(signal.reason);
+  signal?.addEventListener('abort', heard);
+  return () => signal?.removeEventListener('abort', heard);
 }
 
+/** The address of the socket: this page's own host where none is given. */
+export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location?.href).href.replace(/^http/, 'ws');
+
 /** The beginning of this instance's operation ids. `crypto.randomUUID` is not there on plain http. */
-export function randomName() {
-  return [...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join('');
-}
+export const randomName = () => [...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join('');

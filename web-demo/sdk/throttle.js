@@ -4,23 +4,21 @@ const WRITES = 20;
 // A little more than the gateway's window, because the way there is not always equally long.
 const WINDOW_MS = 5_100;
 
-export class Throttle {
-  #stamps = [];
-  #until = 0;
+export function makeThrottle() {
+  const stamps = [];
+  let until = 0;
+  return {
+    /** Milliseconds until one more write would be taken, as far as this client knows. */
+    wait: (now) => Math.max(0, until - now, stamps.length < WRITES ? 0 : stamps[0] + WINDOW_MS - now),
 
-  /** Milliseconds until one more write would be taken, as far as this client knows. */
-  wait(now) {
-    const oldest = this.#stamps.length < WRITES ? 0 : this.#stamps[0] + WINDOW_MS;
-    return Math.max(0, oldest - now, this.#until - now);
-  }
+    took(now) {
+      stamps.push(now);
+      if (stamps.length > WRITES) stamps.shift();
+    },
 
-  took(now) {
-    this.#stamps.push(now);
-    if (this.#stamps.length > WRITES) this.#stamps.shift();
-  }
-
-  /** The gateway knows of more writes than this client has sent: nothing goes before `until`. */
-  pause(until) {
-    this.#until = Math.max(this.#until, until);
-  }
+    /** The gateway knows of more writes than this client has sent: nothing goes before `time`. */
+    pause(time) {
+      until = Math.max(until, time);
+    },
+  };
 }

@@ -30,21 +30,24 @@ function fitting(digits) {
 export function write(frame) {
   const text = JSON.stringify(frame, (_, value) => (typeof value === 'bigint' ? String(value) : value));
   // The gateway would end the connection over it, and each repeat would end the next one.
-  if (new TextEncoder().encode(text).length > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'This call is too long: a frame may have 32 KiB.');
+  if (new TextEncoder().encode(text).length > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'A call may have 32 KiB.');
   return text;
 }
 
 /** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */
 export function integer(value, name) {
   if (Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)) return value;
-  throw new ChatError(WRONG_FIELD, typeof value === 'number' && Number.isInteger(value)
-    ? `${name} is beyond 2^53, where a number is not exact: give it as a bigint.`
-    : `${name} must be an integer of 64 bits: a number or a bigint.`);
+  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits: a bigint where it is beyond 2^53, for a number is not exact there.`);
 }
 
-/** A value as the app wants to see it; throws where a number would have to be rounded. */
-export function shown(value, kind) {
-  if (kind === 'bigint') return BigInt(value);
-  if (kind === 'number' && typeof value === 'bigint') throw new ChatError(UNFIT, `${value} does not fit a number: create the chat with integers 'auto' or 'bigint'.`);
-  return value;
+/** The same data with its counters as the app wants to see them; throws where a number would have to be rounded. */
+export function shown(data, kind) {
+  const as = (value) => {
+    if (kind === 'bigint') return BigInt(value);
+    if (kind === 'number' && typeof value === 'bigint') throw new ChatError(UNFIT, `${value} does not fit a number: use integers 'auto' or 'bigint'.`);
+    return value;
+  };
+  if ('value' in data) return { ...data, value: as(data.value) };
+  if (data.counters) return { ...data, counters: Object.fromEntries(Object.entries(data.counters).map(([key, value]) => [key, as(value)])) };
+  return data;
 }

@@ -1,7 +1,7 @@
 // A world for the SDK that stands still until a test moves it: a clock, sockets without a network, windows without a page.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Chat } from '../../../web-demo/sdk/index.js';
+import { create } from '../../../web-demo/sdk/index.js';
 
 const START = 1_800_000_000_000;
 
@@ -75,7 +75,7 @@ export class World {
 
   /** A chat of this world, not logged in. */
   chat(options = {}) {
-    return new Chat({ SDKAppID: 1, url: 'ws://fake/ws', env: this.env, ...options });
+    return create({ apart: true, SDKAppID: 1, url: 'ws://fake/ws', env: this.env, ...options });
   }
 
   /** A chat that `ann` is logged in with, and all its events as `[name, data]`. */
