@@ -1,4 +1,4 @@
-// The whole surface of the SDK. What this file promises is checked by `tests/sdk`: against the code, and against the
+// The whole surface of the SDK. What this file promises is checked by `tests/browser/sdk`: against the code, and against the
 // declarations of npm `@tencentcloud/chat`.
 
 /** A signed 64-bit integer: a number while that is exact, else a bigint (see `CreateOptions.integers`). */
@@ -23,6 +23,8 @@ export interface CreateOptions {
   integers?: 'auto' | 'bigint' | 'number';
   /** Milliseconds until a request without an answer is rejected with code 2801; 10,000 unless given. Writes have 60,000. */
   timeout?: number;
+  /** True: a chat of its own. Else `create` gives back the one that lives for this app and address. */
+  apart?: boolean;
   /** What the SDK takes from the world outside, to be replaced in tests or where the world lacks it. */
   env?: Partial<Env>;
 }
@@ -142,12 +144,9 @@ export interface ChatEvents {
 }
 
 /** One user on one connection that comes back by itself. */
-export class Chat {
-  /** An instance apart from all others; `create` shares one for each app and address. */
-  constructor(options: CreateOptions);
-
+export interface Chat {
   /**
-   * Connects and logs in. Resolves when the gateway has let the user in; rejects where it has not within `timeout`. From
+   * Connects and logs in; without a sig, `getUserSig` is asked for one. Resolves when the gateway has let the user in; rejects where it has not within `timeout`. From
    * then on the connection comes back by itself, until `logout`, `destroy` or a close that forbids it.
    */
   login(options: { userID: string; userSig?: string }): Promise<Result<{
@@ -171,7 +170,8 @@ export class Chat {
   on(eventName: string, handler: Function, context?: any, once?: boolean): void;
   off(eventName: string, handler: Function, context?: any): void;
 
-  createGroup(options: { type: string; name: string; groupID?: string; joinOption?: string } & Abortable): Promise<Result<{ group: Group }>>;
+  /** `type` and `joinOption` are values of `TYPES`: texts, though the vendor's enum has numbers in it, too. */
+  createGroup(options: { type: string | number; name: string; groupID?: string; joinOption?: string | number } & Abortable): Promise<Result<{ group: Group }>>;
   dismissGroup(groupID: string, options?: Abortable): Promise<Result<{ groupID: string }>>;
   /** Joins, and joins again with each new connection. The counters in the answer are those of this moment. */
   joinGroup(options: { groupID: string } & Abortable): Promise<Result<{ status: string; group: Group } & Snapshot>>;
@@ -180,10 +180,13 @@ export class Chat {
   deleteGroupMember(options: { groupID: string; userIDList: string[] } & Abortable): Promise<Result<MembersChanged>>;
   getGroupOnlineMemberCount(groupID: string, options?: Abortable): Promise<Result<{ groupID: string; memberCount: number }>>;
 
-  /** All keys or none. Each write is sent again until it is answered or 60 s old, and counts once. */
-  setGroupCounters(options: { groupID: string; counters: Counters } & Abortable): Promise<Result<{ groupID: string; counters: Counters; version: Integer; replayed?: true }>>;
-  increaseGroupCounter(options: { groupID: string; key: string; value: Integer } & Abortable): Promise<Result<CounterWritten>>;
-  decreaseGroupCounter(options: { groupID: string; key: string; value: Integer } & Abortable): Promise<Result<CounterWritten>>;
+  /**
+   * All keys or none. Each write carries an operation id, is sent again until it is answered or 60 s old, and counts once.
+   * `opID` (1 to 64 printable ASCII characters) is made up unless given.
+   */
+  setGroupCounters(options: { groupID: string; counters: Counters; opID?: string } & Abortable): Promise<Result<{ groupID: string; counters: Counters; version: Integer; replayed?: true }>>;
+  increaseGroupCounter(options: { groupID: string; key: string; value: Integer; opID?: string } & Abortable): Promise<Result<CounterWritten>>;
+  decreaseGroupCounter(options: { groupID: string; key: string; value: Integer; opID?: string } & Abortable): Promise<Result<CounterWritten>>;
   getGroupCounters(options: { groupID: string; keyList?: string[] } & Abortable): Promise<Result<{ groupID: string } & Snapshot>>;
 
   /**
@@ -235,7 +238,7 @@ export const TYPES: {
   readonly NET_STATE_DISCONNECTED: 'disconnected';
 };
 
-/** The living instance of this app and address, made where there is none. */
+/** The chat that lives for this app and address, made where there is none. Destroy it to be rid of it. */
 export function create(options: CreateOptions): Chat;
 
 declare const TencentCloudChat: { create: typeof create; EVENT: typeof EVENT; TYPES: typeof TYPES };
