@@ -7,6 +7,7 @@ const PING_EVERY_MS = 15_000;
 const PONG_MS_MAX = 10_000;
 const WAKE_PONG_MS_MAX = 5_000;
 const STEADY_AFTER_MS = 5_000;
+const LOST = 'The connection was lost.';
 
 /**
  * `on`: `before()` is awaited and may throw; `up(send, current)` when the socket is open, where `current()` says whether
@@ -35,12 +36,17 @@ export function makeLink(url, env, timeout, on) {
       await on.before();
       if (!current()) return;
       socket = new env.WebSocket(url);
-      socket.onopen = () => on.up((text) => socket.send(text), current);
+      socket.onopen = () => {
+        socket.onerror = null;
+        on.up((text) => socket.send(text), current);
+      };
+      // Some clients, Node 20's among them, say no more than this where the handshake fails.
+      socket.onerror = () => fail(LOST);
       socket.onmessage = ({ data }) => {
         heardAt = env.now();
         on.text(data);
       };
-      socket.onclose = ({ code, reason }) => lost(code, reason, code === 1012 ? 'The gateway is restarting.' : reason || 'The connection was lost.');
+      socket.onclose = ({ code, reason }) => lost(code, reason, code === 1012 ? 'The gateway is restarting.' : reason || LOST);
     } catch (fault) {
       if (current()) fail(fault.message);
     }
@@ -68,7 +74,7 @@ export function makeLink(url, env, timeout, on) {
     openAt = 0;
     pausing = checking = false;
     if (!old) return;
-    old.onmessage = old.onclose = null;
+    old.onmessage = old.onclose = old.onerror = null;
     // Closing before it is open would be an error on the console of each development double-mount.
     old.onopen = () => old.close();
     if (old.readyState === 1) old.close();

@@ -48,9 +48,13 @@ test('login: tries on for as long as the timeout, then says so; the next login b
   const login = chat.login(LOGIN);
   const refused = assert.rejects(login, { code: 2801, message: 'The login found no answer in time.' });
   await world.settle();
+  world.socket.refuse();
+  world.chance = 1;
+  await world.pass(1_000);
+  assert.equal(world.sockets.length, 2);
   world.socket.end();
-  await world.pass(5_000);
-  assert.ok(world.sockets.length > 1);
+  await world.pass(4_000);
+  assert.equal(world.sockets.length, 3);
   await world.pass(5_000);
   await refused;
   assert.equal(world.timers, 0);

@@ -130,6 +130,12 @@ class FakeSocket {
     this.onopen?.({});
   }
 
+  /** A handshake that fails: an error, and here no close after it. */
+  refuse() {
+    this.readyState = 3;
+    this.onerror?.({});
+  }
+
   /** What the gateway says. */
   say(frame) {
     this.onmessage?.({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) });
