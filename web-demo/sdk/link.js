@@ -9,47 +9,79 @@ const WAKE_PONG_MS_MAX = 5_000;
 const STEADY_AFTER_MS = 5_000;
 const LOST = 'The connection was lost.';
 
+/** Asks whether the line is alive: browsers answer the gateway's pings by themselves and tell nobody. */
+function makePulse(env, alarm, ping, dead) {
+  let heardAt;
+  let asking;
+
+  async function check(limit) {
+    if (asking) return;
+    const mine = {};
+    asking = mine;
+    const at = env.now();
+    const alive = await ping(limit).then(() => true, () => heardAt > at);
+    if (asking !== mine) return;
+    asking = null;
+    if (alive) watch();
+    else dead('The line went silent.');
+  }
+
+  const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));
+
+  return {
+    check,
+    watch,
+    heard() {
+      heardAt = env.now();
+    },
+    stop() {
+      asking = null;
+    },
+  };
+}
+
 /**
  * `on`: `before()` is awaited and may throw; `up(send, current)` when the socket is open, where `current()` says whether
  * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn })`.
  * `timeout`: milliseconds until a connection must be open.
  */
 export function makeLink(url, env, timeout, on) {
-  let turn = 0;
-  let socket = null;
-  let pausing = false;
-  let asked = false;
-  let attempt = 0;
-  let openAt = 0;
-  let heardAt = 0;
-  let checking = false;
-
   const alarm = env.alarm();
+  const pulse = makePulse(env, alarm, on.ping, fail);
+  let turn = 0;
+  let socket;
+  let pausing;
+  let asked;
+  let attempt;
+  let openAt;
 
   async function connect() {
     drop();
     const mine = turn;
     const current = () => mine === turn;
-    alarm(timeout, () => fail('The gateway did not answer in time.'));
+    alarm(timeout, () => fail(LOST));
     on.connecting();
     try {
       await on.before();
-      if (!current()) return;
-      socket = new env.WebSocket(url);
-      socket.onopen = () => {
-        socket.onerror = null;
-        on.up((text) => socket.send(text), current);
-      };
-      // Some clients, Node 20's among them, say no more than this where the handshake fails.
-      socket.onerror = () => fail(LOST);
-      socket.onmessage = ({ data }) => {
-        heardAt = env.now();
-        on.text(data);
-      };
-      socket.onclose = ({ code, reason }) => lost(code, reason, code === 1012 ? 'The gateway is restarting.' : reason || LOST);
+      if (current()) open(current);
     } catch (fault) {
       if (current()) fail(fault.message);
     }
+  }
+
+  function open(current) {
+    socket = new env.WebSocket(url);
+    socket.onopen = () => {
+      socket.onerror = null;
+      on.up((text) => socket.send(text), current);
+    };
+    socket.onmessage = ({ data }) => {
+      pulse.heard();
+      on.text(data);
+    };
+    // Some clients, Node 20's among them, say no more than this where the handshake fails.
+    socket.onerror = () => fail(LOST);
+    socket.onclose = ({ code, reason }) => lost(code, reason, code === 1012 ? 'The gateway is restarting.' : reason || LOST);
   }
 
   function lost(code, reason, message) {
@@ -63,35 +95,23 @@ export function makeLink(url, env, timeout, on) {
     on.down({ code, message, retryIn: next.pause });
   }
 
-  const fail = (message) => lost(1006, '', message);
+  function fail(message) {
+    lost(1006, '', message);
+  }
 
   // A dead line may take minutes to close: its end is declared here, and what it still says no longer counts.
   function drop() {
     const old = socket;
     turn += 1;
     alarm();
-    socket = null;
-    openAt = 0;
-    pausing = checking = false;
+    pulse.stop();
+    socket = openAt = null;
+    pausing = false;
     if (!old) return;
     old.onmessage = old.onclose = old.onerror = null;
     // Closing before it is open would be an error on the console of each development double-mount.
     old.onopen = () => old.close();
     if (old.readyState === 1) old.close();
-  }
-
-  const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));
-
-  // Browsers answer the gateway's pings by themselves and tell nobody, so this side asks, too.
-  async function check(limit) {
-    if (checking) return;
-    checking = true;
-    const [mine, at] = [turn, env.now()];
-    const alive = await on.ping(limit).then(() => true, () => heardAt > at);
-    if (mine !== turn) return;
-    checking = false;
-    if (alive) watch();
-    else fail('The line went silent.');
   }
 
   const now = () => pausing && connect();
@@ -108,7 +128,7 @@ export function makeLink(url, env, timeout, on) {
     /** The connection is of use now: from here on it is watched. */
     open() {
       openAt = env.now();
-      watch();
+      pulse.watch();
     },
 
     /** Gives this connection up, and comes back as after a lost one. */
@@ -119,7 +139,7 @@ export function makeLink(url, env, timeout, on) {
 
     /** The page is back, or the network has changed: the line may be dead without anybody having said so. */
     wake(offline) {
-      if (openAt) check(WAKE_PONG_MS_MAX);
+      if (openAt) pulse.check(WAKE_PONG_MS_MAX);
       else if (!asked && !offline) now();
     },
   };

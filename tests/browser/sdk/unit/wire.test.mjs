@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { integer, parse, shown, write } from '../../../web-demo/sdk/wire.js';
+import { integer, parse, shown, write } from '../../../../web-demo/sdk/wire.js';
 
-const GOLDEN = join(import.meta.dirname, '../../golden');
+const GOLDEN = join(import.meta.dirname, '../../../golden');
 let seed = 20_261_122;
 const random = (below) => {
   seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;

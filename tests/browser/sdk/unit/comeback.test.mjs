@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { comeback } from '../../../web-demo/sdk/comeback.js';
+import { comeback } from '../../../../web-demo/sdk/comeback.js';
 
 test('4500 to 4999 do not come back, everything else does', () => {
   for (const code of [4500, 4501, 4503, 4504, 4999]) assert.equal(comeback(code, '', 0, () => 0.5).pause, null, code);

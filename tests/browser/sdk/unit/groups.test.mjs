@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { follow } from '../../../web-demo/sdk/follow.js';
-import { parse } from '../../../web-demo/sdk/wire.js';
-import { joined, World } from './world.mjs';
+import { follow } from '../../../../web-demo/sdk/follow.js';
+import { parse } from '../../../../web-demo/sdk/wire.js';
+import { joined, World } from '../world.mjs';
 
-const GOLDEN = join(import.meta.dirname, '../../golden');
+const GOLDEN = join(import.meta.dirname, '../../../golden');
 
 /** What the app calls for a frame of the golden table, or null where it cannot say such a thing. */
 function call(chat, frame) {

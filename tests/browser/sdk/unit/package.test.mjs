@@ -8,11 +8,11 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { create, EVENT, TYPES } from '../../../web-demo/sdk/index.js';
-import { World } from './world.mjs';
+import { create, EVENT, TYPES } from '../../../../web-demo/sdk/index.js';
+import { World } from '../world.mjs';
 
-const SDK = join(import.meta.dirname, '../../../web-demo/sdk');
-const BIN = join(import.meta.dirname, '../node_modules/.bin');
+const SDK = join(import.meta.dirname, '../../../../web-demo/sdk');
+const BIN = join(import.meta.dirname, '../../node_modules/.bin');
 const GZIP_BYTES_MAX = 6_000;
 const SUBPATH_GZIP_BYTES_MAX = 1_000;
 const FILE_LINES_MAX = 300;
@@ -29,7 +29,7 @@ async function weight(entry, external = []) {
 
 test('the types: the vendor\'s declarations take our client for theirs, and ours are sound', async () => {
   for (const project of ['surface', 'declarations']) {
-    await run(join(BIN, 'tsc'), ['-p', join(import.meta.dirname, `types/${project}.json`)]).catch((fault) => assert.fail(`${project}: ${fault.stdout}`));
+    await run(join(BIN, 'tsc'), ['-p', join(import.meta.dirname, `../types/${project}.json`)]).catch((fault) => assert.fail(`${project}: ${fault.stdout}`));
   }
 });
 
