@@ -16,12 +16,11 @@ const WRITE_AGE_MS_MAX = 60_000;
 export function makeChat({ integers, getUserSig, timeout = 10_000, ...options }, gone) {
   const env = environment(options.env);
   const { on, off, emit, clear } = makeListeners();
-  const throttle = makeThrottle();
-  const requests = makeRequests(env, throttle);
+  const requests = makeRequests(env, makeThrottle());
   const outside = { env, timeout, getUserSig, requests, emit };
   const groups = makeGroups(outside);
-  const taps = makeTaps(env, throttle, requests, (fields, limit) => write('increaseGroupCounter', fields, { limit, late: true }));
-  const session = makeSession(outside, socketURL(options), { ...groups, text, open: taps.flush, down: groups.counters.disconnected, over });
+  const tap = makeTaps((fields, more) => write('increaseGroupCounter', fields, { ...more, late: true }));
+  const session = makeSession(outside, socketURL(options), { ...groups, text, down: groups.counters.disconnected });
   const name = randomName();
   let writes = 0;
   let destroyed = false;
@@ -35,11 +34,6 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
     } catch (fault) {
       emit(EVENT.ERROR, fault);
     }
-  }
-
-  function over(fault) {
-    taps.clear(fault);
-    groups.over();
   }
 
   const barred = () => session.isWanted() ? undefined : Promise.reject(new ChatError(NOT_READY, destroyed ? 'This chat has been destroyed.' : 'Log in first.'));
@@ -56,7 +50,7 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
     for (const [each, now] of Object.entries(counters)) groups.counters.open(groupID).learn({ key: each, value: now, version });
   }
 
-  const stop = listen(env, taps, session);
+  const stop = listen(env, requests, session);
   const logout = async () => {
     session.leave(new ChatError(NOT_READY, 'Logged out.'));
     return { code: 0, data: {} };
@@ -69,7 +63,7 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
     login: async (fields) => (destroyed ? barred() : session.login(fields)),
     isReady: session.isReady,
     reconnect: session.reconnect,
-    tap: (fields) => barred() ?? taps.add(fields),
+    tap: (fields) => barred() ?? tap(fields),
     ...calls(ask, write, groups),
     async destroy() {
       destroyed = true;
@@ -105,9 +99,9 @@ function calls(ask, write, { counters, joined, left, watch }) {
 }
 
 // Hears when the page is hidden or back and when the network goes or comes; gives back what ends that.
-function listen({ window, document }, taps, session) {
+function listen({ window, document }, requests, session) {
   const moved = ({ type }) => {
-    if (document?.visibilityState === 'hidden') taps.flush(true);
+    if (document?.visibilityState === 'hidden') requests.pump(true);
     else session.wake(type === 'offline');
   };
   const all = (method) => {

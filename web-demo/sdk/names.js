@@ -52,8 +52,3 @@ export class ChatError extends Error {
 
 /** The error of what found no answer. */
 export const unanswered = (sent) => new ChatError(NO_ANSWER, sent ? 'No answer came: it may have counted or not.' : 'It could not be sent in time: it has not counted.');
-
-/** Refuses one thing more than may wait. */
-export function room(things, most) {
-  if (things.size >= most) throw new ChatError(NO_ROOM, 'Too many calls wait for their answers.');
-}

@@ -2,7 +2,7 @@
 // answered or too old; writes keep their order. It knows frames and times, never a socket.
 
 import { onAbort } from './env.js';
-import { ChatError, DISK_FAILED, NO_ROOM, room, TOO_OFTEN, unanswered } from './names.js';
+import { ChatError, DISK_FAILED, NO_ROOM, TOO_OFTEN, unanswered } from './names.js';
 import { write } from './wire.js';
 
 const WAITING_MAX = 256;
@@ -16,12 +16,12 @@ function makePump(env, throttle, waiting, state) {
 
   // A write of this moment is sent as it is, and refused with 2996 where it is one too many, as the vendor's are. One
   // that an outage has delayed was in time when it was made: it waits for its place.
-  function pauseOf(request, now) {
+  function pauseOf(request, now, hurry) {
     if (!state.ready && !request.early) return Infinity;
-    return Math.max(request.notBefore - now, request.counted && request.late ? throttle.wait(now) : 0);
+    return Math.max(request.notBefore - now, request.counted && request.late ? throttle.wait(now, request.sum && !hurry) : 0);
   }
 
-  return function pump() {
+  return function pump(hurry) {
     const { send } = state;
     if (!send) return alarm();
     const now = env.now();
@@ -31,18 +31,21 @@ function makePump(env, throttle, waiting, state) {
     for (const { sent } of waiting.values()) places -= sent;
     for (const request of [...waiting.values()]) {
       if (request.sent) continue;
-      const pause = pauseOf(request, now);
-      if (pause > 0 || places <= 0 || (request.counted && held)) {
+      const pause = pauseOf(request, now, hurry);
+      // Taps come in no order, and hold nothing up.
+      const ordered = request.counted && !request.sum;
+      if (pause > 0 || places <= 0 || (ordered && held)) {
         request.late = true;
-        held ||= request.counted;
+        held ||= ordered;
         wait = Math.min(wait, pause || Infinity);
       } else if (now >= request.dueBy) {
         // Timers stand still while a machine sleeps; the gateway's memory of operations does not.
         request.expire();
       } else {
         places -= 1;
+        if (request.sum && !request.tried) request.text = write({ ...request.frame, value: request.sum() });
         request.sent = request.tried = true;
-        if (request.counted) throttle.took(now);
+        if (request.counted) throttle.took(now, request.sum);
         send(request.text);
       }
     }
@@ -68,18 +71,19 @@ export function makeRequests(env, throttle) {
   }
 
   return {
-    /** True while everything may go out. */
-    isReady: () => state.ready,
+    /** Sends whatever may go. `hurry`: the page may be about to vanish, so the even pace of taps is left aside. */
+    pump,
 
     /**
      * Resolves to `{ code: 0, data }`; `take` sees the data first. `limit`: milliseconds it may take. `again`: safe to
-     * repeat. `counted`: a write, under the throttle; `late`: it may wait for its place there. `early`: goes out before the
-     * connection is ready, and belongs to it.
+     * repeat. `counted`: a write, under the throttle; `late`: it may wait for its place there; `sum()`: gives its value when
+     * it goes. `early`: goes out before the connection is ready, and belongs to it.
      */
-    ask: (frame, options) => new Promise((resolve, reject) => {
-      if (!options.early) room(waiting, WAITING_MAX);
+    ask: (asked, options) => new Promise((resolve, reject) => {
+      if (!options.early && waiting.size >= WAITING_MAX) throw new ChatError(NO_ROOM, 'Too many calls wait for their answers.');
       lastID += 1;
       const id = lastID;
+      const frame = { ...asked, id };
       const due = env.alarm();
       const ending = (settle) => (value) => {
         waiting.delete(id);
@@ -87,7 +91,7 @@ export function makeRequests(env, throttle) {
         release();
         settle(value);
       };
-      const request = { late: !state.ready, ...options, text: write({ ...frame, id }), dueBy: env.now() + options.limit, notBefore: 0, sent: false, done: ending(resolve), fail: ending(reject) };
+      const request = { late: !state.ready, ...options, frame, text: write(frame), dueBy: env.now() + options.limit, notBefore: 0, sent: false, done: ending(resolve), fail: ending(reject) };
       const release = onAbort(options.signal, request.fail);
       request.expire = () => request.fail(unanswered(request.tried));
       due(options.limit, request.expire);

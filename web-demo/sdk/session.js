@@ -48,7 +48,7 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
   return stay;
 }
 
-/** `on`: `emit(name, data)`, `text(data)`, `rejoin()` resolves when the groups are joined again, `open()`, `down()`, `over(fault)`. */
+/** `on`: `emit(name, data)`, `text(data)`, `rejoin()` resolves when the groups are joined again, `down()`, `over()`. */
 export function makeSession(outside, url, on) {
   const { env, timeout, requests, emit } = outside;
   const net = (state, more) => emit(EVENT.NET_STATE_CHANGE, { state, ...more });
@@ -64,7 +64,6 @@ export function makeSession(outside, url, on) {
     if (!answer || !current()) return;
     link.open();
     requests.open();
-    on.open();
     net('connected');
     if (ready) return;
     ready = true;
@@ -97,7 +96,7 @@ export function makeSession(outside, url, on) {
     was.end();
     link.stop();
     requests.clear(fault);
-    on.over(fault);
+    on.over();
     was.in.reject(fault);
     net('disconnected', { message: fault.message });
     if (wasReady) emit(EVENT.SDK_NOT_READY);

@@ -211,6 +211,7 @@ for (const [code, kicked] of [[4500, []], [4501, []], [4504, []], [4503, ['kicke
     const world = new World();
     const { chat, events } = await world.ann({ getUserSig: () => 'sig-2' });
     const waiting = assert.rejects(chat.tap({ groupID: 'live', key: 'like' }), { code: 2999, message: new RegExp(`the server's words \\(${code}\\)`) });
+    await world.settle();
     world.socket.end(code, "the server's words");
     await waiting;
     assert.deepEqual(names(events), [...kicked, 'disconnected', 'sdkStateNotReady']);
