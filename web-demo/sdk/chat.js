@@ -36,7 +36,7 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
     }
   }
 
-  const barred = () => session.isWanted() ? undefined : Promise.reject(new ChatError(NOT_READY, destroyed ? 'This chat has been destroyed.' : 'Log in first.'));
+  const barred = () => session.isWanted() ? undefined : Promise.reject(new ChatError(NOT_READY, destroyed ? 'Destroyed.' : 'Log in first.'));
 
   const ask = (cmd, { signal, ...fields } = {}, more) => barred() ?? requests.ask({ ...fields, cmd }, { limit: timeout, signal, ...more });
 
@@ -105,7 +105,7 @@ function listen({ window, document }, requests, session) {
     else session.wake(type === 'offline');
   };
   const all = (method) => {
-    for (const type of ['online', 'offline', 'pageshow']) window?.[method](type, moved);
+    for (const type of ['online', 'offline']) window?.[method](type, moved);
     document?.[method]('visibilitychange', moved);
   };
   all('addEventListener');

@@ -51,7 +51,7 @@ function makeGroup(groupID, tell) {
     /** `{ key: value }` of the counters that exist, the same object until one changes; undefined where nothing is known. */
     view() {
       if (epoch === undefined && !held.size) return undefined;
-      return (view ??= Object.freeze(Object.fromEntries(changes().map(({ key, value }) => [key, value]))));
+      return (view ??= Object.fromEntries(changes().map(({ key, value }) => [key, value])));
     },
   };
 }

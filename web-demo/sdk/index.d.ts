@@ -38,7 +38,7 @@ export interface Env {
   now: () => number;
   /** A number from 0 up to 1. */
   random: () => number;
-  /** Tells `online`, `offline`, `pageshow`. */
+  /** Tells `online` and `offline`. */
   window: Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
   /** Tells `visibilitychange`. */
   document: Pick<EventTarget, 'addEventListener' | 'removeEventListener'> & { visibilityState?: string };

@@ -9,37 +9,6 @@ const WAKE_PONG_MS_MAX = 5_000;
 const STEADY_AFTER_MS = 5_000;
 const LOST = 'The connection was lost.';
 
-/** Asks whether the line is alive: browsers answer the gateway's pings by themselves and tell nobody. */
-function makePulse(env, alarm, ping, dead) {
-  let heardAt;
-  let asking;
-
-  async function check(limit) {
-    if (asking) return;
-    const mine = {};
-    asking = mine;
-    const at = env.now();
-    const alive = await ping(limit).then(() => true, () => heardAt > at);
-    if (asking !== mine) return;
-    asking = null;
-    if (alive) watch();
-    else dead('The line went silent.');
-  }
-
-  const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));
-
-  return {
-    check,
-    watch,
-    heard() {
-      heardAt = env.now();
-    },
-    stop() {
-      asking = null;
-    },
-  };
-}
-
 /**
  * `on`: `before()` is awaited and may throw; `up(send, current)` when the socket is open, where `current()` says whether
  * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn })`.
@@ -47,13 +16,14 @@ function makePulse(env, alarm, ping, dead) {
  */
 export function makeLink(url, env, timeout, on) {
   const alarm = env.alarm();
-  const pulse = makePulse(env, alarm, on.ping, fail);
   let turn = 0;
   let socket;
   let pausing;
   let asked;
   let attempt;
   let openAt;
+  let heardAt;
+  let checking;
 
   async function connect() {
     drop();
@@ -76,7 +46,7 @@ export function makeLink(url, env, timeout, on) {
       on.up((text) => socket.send(text), current);
     };
     socket.onmessage = ({ data }) => {
-      pulse.heard();
+      heardAt = env.now();
       on.text(data);
     };
     // Some clients, Node 20's among them, say no more than this where the handshake fails.
@@ -104,15 +74,28 @@ export function makeLink(url, env, timeout, on) {
     const old = socket;
     turn += 1;
     alarm();
-    pulse.stop();
     socket = openAt = null;
-    pausing = false;
+    pausing = checking = false;
     if (!old) return;
     old.onmessage = old.onclose = old.onerror = null;
     // Closing before it is open would be an error on the console of each development double-mount.
     old.onopen = () => old.close();
     if (old.readyState === 1) old.close();
   }
+
+  // Browsers answer the gateway's pings by themselves and tell nobody, so this side asks, too.
+  async function check(limit) {
+    if (checking) return;
+    checking = true;
+    const [mine, at] = [turn, env.now()];
+    const alive = await on.ping(limit).then(() => true, () => heardAt > at);
+    if (mine !== turn) return;
+    checking = false;
+    if (alive) watch();
+    else fail('The line went silent.');
+  }
+
+  const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));
 
   const now = () => pausing && connect();
 
@@ -128,7 +111,7 @@ export function makeLink(url, env, timeout, on) {
     /** The connection is of use now: from here on it is watched. */
     open() {
       openAt = env.now();
-      pulse.watch();
+      watch();
     },
 
     /** Gives this connection up, and comes back as after a lost one. */
@@ -139,7 +122,7 @@ export function makeLink(url, env, timeout, on) {
 
     /** The page is back, or the network has changed: the line may be dead without anybody having said so. */
     wake(offline) {
-      if (openAt) pulse.check(WAKE_PONG_MS_MAX);
+      if (openAt) check(WAKE_PONG_MS_MAX);
       else if (!asked && !offline) now();
     },
   };

@@ -29,7 +29,6 @@ export function makeTaps(increase) {
   return ({ groupID, key, value = 1, signal }) => new Promise((resolve, reject) => {
     const name = JSON.stringify([groupID, key]);
     const amount = BigInt(integer(value, 'value'));
-    const sum = integer((folds.get(name)?.value ?? 0n) + amount, 'What waits');
     const release = onAbort(signal, (reason) => {
       reject(reason);
       if (folds.get(name) !== fold) return;
@@ -38,7 +37,7 @@ export function makeTaps(increase) {
       if (!fold.taps) fold.control.abort();
     });
     const fold = folds.get(name) ?? opened(name, groupID, key);
-    fold.value = sum;
+    fold.value += amount;
     fold.taps += 1;
     fold.answer.then(resolve, reject).then(release);
   });

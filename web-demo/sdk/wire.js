@@ -27,14 +27,14 @@ export function parse(text) {
 export function write(frame) {
   const text = JSON.stringify(frame, (_, value) => (typeof value === 'bigint' ? String(value) : value));
   // The gateway would end the connection over it, and each repeat would end the next one.
-  if (new TextEncoder().encode(text).length > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'A call may have 32 KiB.');
+  if (new Blob([text]).size > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'A call may have 32 KiB.');
   return text;
 }
 
 /** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */
 export function integer(value, name) {
   if (Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)) return value;
-  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits, and a bigint where it is beyond 2^53.`);
+  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits, and a bigint beyond 2^53.`);
 }
 
 /** The same data with its counters as the app wants to see them; throws where a number would have to be rounded. */

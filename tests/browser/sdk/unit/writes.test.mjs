@@ -187,8 +187,8 @@ test('a write is given up after 60 s, and says what is known of its fate', async
   const sentOut = assert.rejects(sent, { code: 2801, message: /may have counted or not/ });
   await world.settle();
   world.socket.end(4010);
-  const never = assert.rejects(chat.increaseGroupCounter({ ...LIKE, value: 1 }), { code: 2801, message: /could not be sent/ });
-  const tap = assert.rejects(chat.tap(LIKE), { code: 2801, message: /could not be sent/ });
+  const never = assert.rejects(chat.increaseGroupCounter({ ...LIKE, value: 1 }), { code: 2801, message: /was not sent/ });
+  const tap = assert.rejects(chat.tap(LIKE), { code: 2801, message: /was not sent/ });
   await world.pass(59_999);
   let over = false;
   never.then(() => (over = true));
@@ -401,12 +401,11 @@ test('a page that is hidden sends its taps at once', async () => {
   assert.equal(counting.value, 2n);
 });
 
-test('taps have limits: in number of counters, and in their sum', async () => {
+test('taps have a limit in number of counters', async () => {
   const world = new World();
   const { chat } = await world.ann();
   world.socket.end();
-  const most = [chat.tap({ ...LIKE, value: 2n ** 63n - 1n })];
-  await assert.rejects(chat.tap(LIKE), { code: 10004 });
+  const most = [chat.tap(LIKE)];
   for (let n = 1; n < 256; n += 1) most.push(chat.tap({ ...LIKE, key: `k${n}` }));
   const over = Promise.allSettled(most);
   await world.settle();
