@@ -17,7 +17,7 @@ function makeGroup(groupID, tell) {
     held.set(key, { value, version });
     if (held.size > KEYS_MAX) for (const [old, slot] of held) if (slot.value === undefined) held.delete(old);
     view = undefined;
-    if (always || value !== before) tell({ groupID, key, version, ...(value === undefined ? { value: 0, deleted: true } : { value }) });
+    if (always || value !== before) tell({ groupID, key, value: value ?? 0, version, ...(value === undefined && { deleted: true }) });
   }
 
   /** The counters that exist, each as the change that brought it. */

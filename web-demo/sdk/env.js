@@ -45,7 +45,7 @@ export function onAbort(signal, call) {
 }
 
 /** The address of the socket: this page's own host where none is given. */
-export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location?.href).href.replace(/^http/, 'ws');
+export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
 
 /** The beginning of this instance's operation ids. `crypto.randomUUID` is not there on plain http. */
 export const randomName = () => crypto.getRandomValues(new Uint32Array(4)).join('-');

@@ -51,10 +51,10 @@ export function makeLink(url, env, timeout, on) {
     };
     // Some clients, Node 20's among them, say no more than this where the handshake fails.
     socket.onerror = () => fail(LOST);
-    socket.onclose = ({ code, reason }) => lost(code, reason, code === 1012 ? 'The gateway is restarting.' : reason || LOST);
+    socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, reason);
   }
 
-  function lost(code, reason, message) {
+  function lost(code, message, reason) {
     if (openAt && env.now() - openAt > STEADY_AFTER_MS) attempt = 0;
     drop();
     const next = comeback(code, reason, attempt, env.random);
@@ -66,7 +66,7 @@ export function makeLink(url, env, timeout, on) {
   }
 
   function fail(message) {
-    lost(1006, '', message);
+    lost(1006, message);
   }
 
   // A dead line may take minutes to close: its end is declared here, and what it still says no longer counts.

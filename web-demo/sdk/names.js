@@ -51,4 +51,4 @@ export class ChatError extends Error {
 }
 
 /** The error of what found no answer. */
-export const unanswered = (sent) => new ChatError(NO_ANSWER, sent ? 'No answer: it may have counted or not.' : 'It was not sent: it has not counted.');
+export const unanswered = (sent) => new ChatError(NO_ANSWER, sent ? 'No answer: it may have counted or not.' : 'It was not sent and has not counted.');

@@ -6,16 +6,20 @@ import { ChatError, EVENT, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './n
 
 const REPLACED = 4503;
 const RENEW_MS_MIN = 1_000;
-const TIMER_MS_MAX = 2 ** 31 - 1;
+// Browsers take a longer one for none at all.
+const TIMER_MS_MAX = 2_000_000_000;
+// 70001 to 70014, and a name of a wrong form; not 70050, which passes.
+const FINAL = /^(700[01]|10004)/;
 
-/** One user's stay: `in` is what `login` waits for. */
+/** One user's stay: `begun` is what `login` waits for. */
 function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate) {
   const renewal = env.alarm();
-  const stay = { userID, userSig, in: {}, alarm: env.alarm() };
+  const stay = { userID, userSig, alarm: env.alarm() };
   // The sig of the call itself is used first, where there is one.
   let used = !userSig;
+  let over = false;
 
-  stay.in.promise = new Promise((resolve, reject) => Object.assign(stay.in, { resolve, reject }));
+  stay.begun = new Promise((resolve, reject) => Object.assign(stay, { resolve, reject }));
   stay.alarm(timeout, tooLate);
 
   stay.freshSig = async () => {
@@ -23,7 +27,7 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
       if (used && getUserSig) stay.userSig = await getUserSig(userID);
       used = true;
     } catch (fault) {
-      if (!stay.over) emit(EVENT.ERROR, fault);
+      if (!over) emit(EVENT.ERROR, fault);
       throw fault;
     }
   };
@@ -37,11 +41,11 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
   // In good time, because a browser may hold a hidden page's timers back for a minute.
   function renewIn(left) {
     const again = () => stay.freshSig().then(stay.logIn).catch(() => renewIn(left * 0.2));
-    if (getUserSig && !stay.over) renewal(Math.min(TIMER_MS_MAX, Math.max(RENEW_MS_MIN, left * 0.8)), again);
+    if (getUserSig && !over) renewal(Math.min(TIMER_MS_MAX, Math.max(RENEW_MS_MIN, left * 0.8)), again);
   }
 
   stay.end = () => {
-    stay.over = true;
+    over = true;
     renewal();
     stay.alarm();
   };
@@ -68,14 +72,14 @@ export function makeSession(outside, url, on) {
     if (ready) return;
     ready = true;
     stay.alarm();
-    stay.in.resolve(answer);
+    stay.resolve(answer);
     emit(EVENT.SDK_READY);
   }
 
   // A sig that is not accepted now will not be accepted in a second either, and whoever waits for `login` wants to know.
   function refused(fault) {
     const { code, message } = fault;
-    if (ready && code !== WRONG_FIELD && !(code > 70_000 && code < 70_050)) return link.fail(message);
+    if (ready && !FINAL.test(code)) return link.fail(message);
     if (ready) emit(EVENT.ERROR, fault);
     leave(fault);
   }
@@ -97,7 +101,7 @@ export function makeSession(outside, url, on) {
     link.stop();
     requests.clear(fault);
     on.over();
-    was.in.reject(fault);
+    was.reject(fault);
     net('disconnected', { message: fault.message });
     if (wasReady) emit(EVENT.SDK_NOT_READY);
   }
@@ -106,10 +110,10 @@ export function makeSession(outside, url, on) {
     if (!stay) {
       stay = makeStay(userID, userSig, outside, () => leave(unanswered()));
       link.start();
-      return stay.in.promise;
+      return stay.begun;
     }
-    if (stay.userID !== userID) throw new ChatError(WRONG_FIELD, `${stay.userID} is logged in here: log out first.`);
-    if (!ready) return stay.in.promise;
+    if (stay.userID !== userID) throw new ChatError(WRONG_FIELD, `Log ${stay.userID} out first.`);
+    if (!ready) return stay.begun;
     stay.userSig = userSig ?? stay.userSig;
     const answer = await stay.logIn();
     answer.data.errorInfo = 'Logged in already.';

@@ -166,7 +166,7 @@ test("the server's hint is followed, also when the page wakes or the network cha
   world.chance = 0.25;
   world.socket.end(1012, '{"after":2000,"spread":4000}');
   assert.equal(events[0][1].retryIn, 3_000);
-  assert.equal(events[0][1].message, 'The gateway is restarting.');
+  assert.equal(events[0][1].message, 'The gateway restarts.');
   world.window.dispatchEvent(new Event('online'));
   world.document.dispatchEvent(new Event('visibilitychange'));
   await world.pass(2_999);
