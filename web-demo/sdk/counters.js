@@ -13,9 +13,9 @@ function makeGroup(groupID, tell) {
 
   function put(key, value, version, always) {
     const before = held.get(key)?.value;
-    // A deleted counter stays as a mark, so that an older push cannot bring it back.
-    held.set(key, { value, version });
-    if (held.size > KEYS_MAX) for (const [old, slot] of held) if (slot.value === undefined) held.delete(old);
+    // A deleted counter stays as a mark, while there is place, so that an older push cannot bring it back.
+    if (value === undefined && held.size > KEYS_MAX) held.delete(key);
+    else held.set(key, { value, version });
     view = undefined;
     if (always || value !== before) tell({ groupID, key, value: value ?? 0, version, ...(value === undefined && { deleted: true }) });
   }

@@ -2,7 +2,7 @@
 
 import { makeCounters } from './counters.js';
 import { onAbort } from './env.js';
-import { EVENT, NO_GROUP, WRONG_FIELD } from './names.js';
+import { DISK_FAILED, EVENT, NO_GROUP } from './names.js';
 
 export function makeGroups({ timeout, requests, emit }) {
   const watchers = new Set();
@@ -29,8 +29,9 @@ export function makeGroups({ timeout, requests, emit }) {
   }
 
   function join(groupID) {
-    return requests.ask({ cmd: 'joinGroup', groupID }, { limit: timeout, early: true, again: true, take: joined }).catch((fault) => {
-      if (fault.code < WRONG_FIELD) return;
+    return requests.ask({ cmd: 'joinGroup', groupID }, { limit: timeout, early: true, take: joined }).catch((fault) => {
+      // No answer: the next connection asks again.
+      if (fault.code < DISK_FAILED) return;
       if (fault.code === NO_GROUP) event('GROUP_DISMISSED', { groupID });
       else event('GROUP_MEMBERSHIP_CHANGED', { groupID, status: 'removed' });
     });

@@ -140,6 +140,7 @@ export interface ChatEvents {
   /** A counter has a value that is newer than any told before. Never an older one, and none twice. */
   onGroupCounterUpdated: CounterValue;
   onGroupDismissed: { groupID: string };
+  /** Also where a group did not take this user back after a reconnect. */
   onGroupMembershipChanged: { groupID: string; status: 'added' | 'removed' };
 }
 

@@ -37,7 +37,6 @@ export const NOT_READY = 2999;
 export const DISK_FAILED = 10002;
 export const WRONG_FIELD = 10004;
 export const NO_ROOM = 10006;
-export const NOT_ALLOWED = 10007;
 export const NO_GROUP = 10010;
 
 export class ChatError extends Error {

@@ -29,7 +29,7 @@ function makePump(env, throttle, waiting, state) {
     let wait = Infinity;
     let held = false;
     for (const { sent } of waiting.values()) places -= sent;
-    for (const request of [...waiting.values()]) {
+    for (const request of waiting.values()) {
       if (request.sent) continue;
       const pause = pauseOf(request, now, hurry);
       // Taps come in no order, and hold nothing up.
@@ -57,13 +57,12 @@ export function makeRequests(env, throttle) {
   const waiting = new Map();
   const state = {};
   const pump = makePump(env, throttle, waiting, state);
-  const each = (call) => [...waiting.values()].forEach(call);
   let lastID = 0;
 
   function down() {
     state.send = state.ready = null;
     pump();
-    each((request) => {
+    waiting.forEach((request) => {
       request.late = true;
       if (request.early || (request.sent && !request.again)) request.expire();
       request.sent = false;
@@ -115,7 +114,7 @@ export function makeRequests(env, throttle) {
     /** Rejects everything. */
     clear(fault) {
       down();
-      each((request) => request.fail(fault));
+      waiting.forEach((request) => request.fail(fault));
     },
 
     /** An answer has come; `read` makes of its data what the app sees, and may throw. */

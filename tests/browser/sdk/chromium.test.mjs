@@ -1,11 +1,12 @@
 // The SDK as it stands, in a real browser against the real program: views, networks that come and go, pages that sleep.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
-import { Gateway, LAUNCH, talk } from '../gateway.mjs';
+import { Gateway, LAUNCH, ROOT, talk } from '../gateway.mjs';
 
 const gateway = new Gateway();
 let browser;
@@ -83,6 +84,22 @@ test('imported from the gateway as it stands: two pages count together, and noth
     quiet();
     await context.close();
   }
+});
+
+test("the README's first lines, as they stand", async () => {
+  const [, code] = /<script type="module">\n(.*?)<\/script>/s.exec(readFileSync(join(ROOT, 'web-demo/sdk/README.md'), 'utf8'));
+  const { page, context, quiet } = await visit();
+  const told = [];
+  page.on('console', (message) => told.push(message.text()));
+  await page.route('**/readme.js', (route) => route.fulfill({ contentType: 'text/javascript', body: `${code}\nwindow.chat = chat; window.done = true;` }));
+  await page.addScriptTag({ url: '/readme.js', type: 'module' });
+  await page.waitForFunction(() => window.done);
+  const before = await page.evaluate(() => window.chat.counters('live-stage').like ?? 0);
+  await page.evaluate(() => document.body.click());
+  await page.waitForFunction((likes) => window.chat.counters('live-stage').like > likes, before);
+  assert.ok(told.some((text) => /^live-stage like \d+$/.test(text)), told.join());
+  quiet();
+  await context.close();
 });
 
 test('exact digits in the browser', async () => {
