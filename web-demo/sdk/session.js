@@ -33,6 +33,8 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
   };
 
   stay.logIn = async () => {
+    // A sig may come when somebody else is logged in already.
+    if (over) throw unanswered();
     const answer = await requests.ask({ cmd: 'login', userID, userSig: stay.userSig }, { limit: timeout, early: true });
     renewIn(answer.data.expiresAt * 1000 - env.now());
     return answer;

@@ -269,6 +269,23 @@ test('the sig is renewed in good time', async () => {
   assert.deepEqual([events, chat.isReady(), world.sockets.length], [[], true, 1]);
 });
 
+test('a sig that comes after a logout is not used', async () => {
+  const world = new World();
+  let give;
+  world.auto = { ping: () => ({}) };
+  const { chat } = await world.ann({ getUserSig: () => new Promise((resolve) => (give = resolve)) });
+  await world.pass(0.8 * 86_400_000);
+  await chat.logout();
+  const login = chat.login({ userID: 'ben', userSig: 'sig-ben' });
+  give('sig-ann');
+  await world.settle();
+  world.socket.open();
+  await world.settle();
+  assert.deepEqual(world.socket.fresh().map(({ userID }) => userID), ['ben']);
+  await chat.destroy();
+  await assert.rejects(login, { code: 2999 });
+});
+
 test('a line that went silent is noticed: by a ping that finds no answer', async () => {
   const world = new World();
   const { events } = await world.ann();
