@@ -381,6 +381,4 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod costs;
-#[cfg(test)]
 mod tests;

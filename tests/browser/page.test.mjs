@@ -5,15 +5,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { Gateway, ROOT, talk } from './gateway.mjs';
+import { Gateway, LAUNCH, ROOT, talk } from './gateway.mjs';
 
 const SHOTS = join(ROOT, 'target/screenshots');
 const CLICK_EVERY_MS = 280;
 const POLICY = "default-src 'self'; connect-src 'self'; img-src 'self' data:";
 // The browser itself reports a server that is not there; a page cannot prevent it.
 const OUTAGE = /net::ERR_|WebSocket connection to|Connection closed/;
-const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 const gateway = new Gateway();
 let browser;
@@ -22,7 +20,7 @@ let rooms = 0;
 before(async () => {
   await mkdir(SHOTS, { recursive: true });
   await gateway.start();
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGS });
+  browser = await chromium.launch(LAUNCH);
 });
 
 after(async () => {

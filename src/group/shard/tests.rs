@@ -1,5 +1,7 @@
 //! One shard on a store of its own, its turns taken by hand.
 
+mod costs;
+
 use std::time::Duration;
 
 use super::*;
@@ -26,7 +28,7 @@ fn limits() -> Limits {
 }
 
 /// The only shard of a node whose store is in this folder.
-pub(super) fn shard_on(folder: &std::path::Path) -> Rc<Shard> {
+fn shard_on(folder: &std::path::Path) -> Rc<Shard> {
     let store = Store::open(&Options::new(folder), Box::new(|_| {})).unwrap();
     Shard::new(0, Arc::new(Node::new(store, Users::new(vec![], 0), limits(), 1)))
 }

@@ -3,13 +3,13 @@
 
 use allocation_counter::measure;
 
-use super::tests::shard_on;
-use super::*;
+use super::shard_on;
 use crate::domain::command::{Mode, Write};
 use crate::domain::member::{Details, GroupType, JoinOption, NewGroup};
 use crate::domain::name::{CounterKey, UserId};
 use crate::domain::name::{GroupName, OpId};
 use crate::group::outbox::tests::open_pipe;
+use crate::group::shard::*;
 use crate::group::{Ask, Origin};
 use crate::protocol::push::counter_updated;
 use crate::protocol::request::{Body, Cmd, Frame, null_id};
