@@ -120,7 +120,7 @@ impl Door {
 
     async fn shake_hands(&self, stream: &mut TcpStream) -> Result<Vec<u8>, Option<Other>> {
         let refuse = |status, extra, text| Some(Other::Refuse(status, extra, text));
-        let read = head::read(stream, &self.gate.limits).await.map_err(|fault| match fault {
+        let read = head::read(stream, &self.gate.limits, &self.turnstile).await.map_err(|fault| match fault {
             HeadFault::Gone => None,
             HeadFault::Late => refuse("408 Request Timeout", "", "the request head was not complete in time"),
             HeadFault::TooLarge => refuse("431 Request Header Fields Too Large", "", "the request head is too large"),

@@ -79,6 +79,7 @@ pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(connection.socket_config()));
     let leave = connection.clone().talk(&mut socket, &stream).await;
     drop(socket);
+    connection.door.turnstile.pass().await;
     Box::pin(connection.part(stream, leave)).await;
 }
 
@@ -101,6 +102,7 @@ impl Connection {
                     Next::Nothing => more = false,
                     Next::Leave(leave) => return leave,
                     Next::Slow(request) => {
+                        self.door.turnstile.pass().await;
                         let (id, body) = *request;
                         if let Err(leave) = Box::pin(self.clone().slow(id, body, socket)).await {
                             return leave;

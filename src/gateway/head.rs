@@ -1,9 +1,12 @@
 //! The first request head of a connection: one deadline over all of it, and limits on its size before any of it is believed.
 
+use std::time::{Duration, Instant};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Limits;
+use super::turnstile::Turnstile;
 
 /// What is read before it is known what is wanted.
 pub struct Head {
@@ -29,13 +32,21 @@ pub enum HeadFault {
 /// Headers that a parser is given room for when their number has no limit.
 const HEADERS_WITHOUT_LIMIT: usize = 256;
 
-/// Reads until the head is complete.
-pub async fn read(stream: &mut TcpStream, limits: &Limits) -> Result<Head, HeadFault> {
-    let reading = read_all(stream, limits);
-    if limits.handshake_deadline.is_zero() {
-        return reading.await;
+/// Reads until the head is complete. What is waited for at the turnstile does not count.
+pub async fn read(stream: &mut TcpStream, limits: &Limits, turnstile: &Turnstile) -> Result<Head, HeadFault> {
+    let (began, deadline) = (Instant::now(), limits.handshake_deadline);
+    let deadline = (!deadline.is_zero()).then_some(deadline);
+    in_time(deadline, stream.readable()).await?.map_err(|_| HeadFault::Gone)?;
+    let left = deadline.map(|deadline| deadline.saturating_sub(began.elapsed()));
+    turnstile.pass().await;
+    in_time(left, read_all(stream, limits)).await?
+}
+
+async fn in_time<T>(deadline: Option<Duration>, task: impl Future<Output = T>) -> Result<T, HeadFault> {
+    match deadline {
+        None => Ok(task.await),
+        Some(deadline) => tokio::time::timeout(deadline, task).await.map_err(|_| HeadFault::Late),
     }
-    tokio::time::timeout(limits.handshake_deadline, reading).await.unwrap_or(Err(HeadFault::Late))
 }
 
 async fn read_all(stream: &mut TcpStream, limits: &Limits) -> Result<Head, HeadFault> {

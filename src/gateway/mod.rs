@@ -11,6 +11,7 @@ mod login;
 mod part;
 mod scan;
 mod session;
+mod turnstile;
 mod wire;
 
 use std::cell::RefCell;
@@ -91,12 +92,13 @@ pub struct Door {
     /// Connections by their place in the shard's tables, and when to look at each next: a walk over the times alone.
     connections: RefCell<Vec<Option<Rc<connection::Connection>>>>,
     looks: RefCell<Vec<Option<Instant>>>,
+    turnstile: turnstile::Turnstile,
 }
 
 impl Door {
     /// A shard's door, without connections.
     pub fn new(shard: Rc<Shard>, gate: Arc<Gate>) -> Rc<Self> {
-        Rc::new(Self { shard, gate, connections: RefCell::default(), looks: RefCell::default() })
+        Rc::new(Self { shard, gate, connections: RefCell::default(), looks: RefCell::default(), turnstile: Default::default() })
     }
 
     fn enter(&self, slot: u32, connection: Rc<connection::Connection>) {
