@@ -68,10 +68,22 @@ function sun(pen, { sun: { x, y, radius } }, night) {
 
 function floor(pen, { width, height, floor: top, middle, unit }, night) {
   const fall = pen.createLinearGradient(0, top, 0, height);
-  fall.addColorStop(0, '#120819');
-  fall.addColorStop(1, '#050208');
+  fall.addColorStop(0, '#1c0d2b');
+  fall.addColorStop(1, '#07030d');
   pen.fillStyle = fall;
   pen.fillRect(0, top, width, height - top);
+  const pool = pen.createRadialGradient(middle, top, 0, middle, top, unit * 0.95);
+  pool.addColorStop(0, veil(night.sun[1], 0.6));
+  pool.addColorStop(1, veil(night.sun[1], 0));
+  pen.save();
+  pen.beginPath();
+  pen.rect(0, top, width, height - top);
+  pen.clip();
+  pen.translate(0, top * 0.66);
+  pen.scale(1, 0.34);
+  pen.fillStyle = pool;
+  pen.fillRect(0, 0, width, height * 3);
+  pen.restore();
   pen.lineWidth = Math.max(1, unit * 0.003);
   for (let line = -14; line <= 14; line += 1) {
     pen.strokeStyle = veil(line < 0 ? night.left : night.right, 0.16);

@@ -1,7 +1,7 @@
 // The last minute as a chart: writes and pushes for each second.
 
 const SECONDS = 60;
-const HEIGHT = 168;
+const HEIGHT = 208;
 const DARK = matchMedia('(prefers-color-scheme: dark)');
 
 /** Draws in `box`; made when it is first shown, because a hidden box has no width. */

@@ -71,13 +71,14 @@ export function makeHearts(canvas, origin) {
           sprite: kinds[Math.floor(Math.random() * kinds.length)],
           at: now + delay,
           lasts: between(...RISES_MS),
-          x: start.x + between(-10, 10),
+          // Those of others rise from a crowd, not from a point.
+          x: start.x + (own ? between(-10, 10) : between(-Math.min(210, box.width * 0.35), 24)),
           y: start.y + between(-4, 4),
           climb: box.height * between(0.55, 0.92),
           sway: between(10, 44),
           swings: between(5, 9),
           turn: between(0, 6.28),
-          size: key === 'like' ? between(20, own ? 38 : 32) : between(34, SIZE_MAX),
+          size: key === 'like' ? own ? between(24, 40) : between(14, 28) : between(34, SIZE_MAX),
         });
       }
     },

@@ -13,8 +13,8 @@ const AVERAGED = 5;
 const FIGURES = [
   ['state', 'Connection'],
   ['trip', 'Round trip'],
-  ['answers', 'Answer p50 / p95'],
-  ['pushes', 'Push p50 / p95'],
+  ['answers', 'Answer p50/p95'],
+  ['pushes', 'Push p50/p95'],
   ['writes', 'Writes a second'],
   ['pushed', 'Pushes a second'],
   ['conflation', 'Writes in a push'],

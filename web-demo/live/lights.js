@@ -98,14 +98,9 @@ export function makeLights(place, night) {
       pen.save();
       pen.globalCompositeOperation = 'lighter';
       aurora(pen, show);
-      pen.restore();
-      equaliser(pen, show);
-    },
-    over(pen, show) {
-      pen.save();
-      pen.globalCompositeOperation = 'lighter';
       sweep(pen, show);
       pen.restore();
+      equaliser(pen, show);
     },
   };
 }

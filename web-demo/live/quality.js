@@ -3,10 +3,10 @@
 // Share of the full resolution, and frames of the screen for each drawn picture.
 export const GRADES = [
   { scale: 1, every: 1 },
-  { scale: 0.75, every: 1 },
+  { scale: 1, every: 2 },
+  { scale: 0.75, every: 2 },
   { scale: 0.6, every: 2 },
-  { scale: 0.45, every: 2 },
-  { scale: 0.35, every: 3 },
+  { scale: 0.5, every: 3 },
 ];
 const LOOK_AT = 40;
 const LATE_MS = 19;

@@ -44,7 +44,6 @@ export function makeStage(canvas) {
     pen.drawImage(set.ground, 0, 0);
     set.lights.draw(pen, show);
     performer(pen, set.place, night, show);
-    set.lights.over(pen, show);
     set.crowd.draw(pen, show);
   }
 
