@@ -14,6 +14,8 @@ const PIXEL_RATIO_MAX = 1.5;
 // The growth in a second that fills half of the energy.
 const HALF_GROWTH = 30;
 const ENERGY_FADES_MS = 900;
+// The one moment of the show that is drawn where no motion is wanted.
+const STILL = { time: 3.4, energy: 0.45, pulse: 0.4, viewers: 30 };
 
 /** Draws on `canvas`, which fills its parent. */
 export function makeStage(canvas) {
@@ -38,9 +40,12 @@ export function makeStage(canvas) {
   }
 
   function draw(seconds) {
-    const energy = growth / (growth + HALF_GROWTH);
-    const pulse = still() ? 0.4 : Math.exp(-3.2 * ((seconds * BEATS_PER_SECOND) % 1));
-    const show = { time: seconds, energy, pulse, viewers };
+    const show = still() ? STILL : {
+      time: seconds,
+      energy: growth / (growth + HALF_GROWTH),
+      pulse: Math.exp(-3.2 * ((seconds * BEATS_PER_SECOND) % 1)),
+      viewers,
+    };
     pen.drawImage(set.ground, 0, 0);
     set.lights.draw(pen, show);
     performer(pen, set.place, night, show);
@@ -73,7 +78,7 @@ export function makeStage(canvas) {
       if (!still() && quality.frame(gap)) set = null;
       if (!set) build();
       frame += 1;
-      if (set && (still() || frame % quality.grade.every === 0)) draw(still() ? 3.4 : now / 1000);
+      if (set && (still() || frame % quality.grade.every === 0)) draw(now / 1000);
     },
   };
 }

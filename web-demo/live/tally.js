@@ -7,8 +7,9 @@ export class Tally {
   #told = null;
   #shown = 0n;
   #waiting = new Set();
-  #fresh = 0n;
-  #unsure = 0n;
+  // Own taps that are surely not in the told value, and those that may be.
+  #sure = 0n;
+  #doubtful = 0n;
 
   /** False until the server has told a value. */
   get known() {
@@ -23,37 +24,43 @@ export class Tally {
   /** The value as the server told it; taps on their way are not in it. */
   tell(value) {
     this.#told = value;
+    for (const tap of this.#waiting) if (tap.lost) this.#doubt(tap);
   }
 
   /** Counts an own tap before the server has. Returns what `settle` wants later, or null where too many wait already. */
   tap() {
     if (this.#waiting.size >= TAPS_WAITING_MAX) return null;
-    const tap = { unsure: false };
+    const tap = { lost: false, doubtful: false };
     this.#waiting.add(tap);
-    this.#fresh += 1n;
+    this.#sure += 1n;
     return tap;
   }
 
   /** The tap has been answered: it is in the told value, or it has failed. */
   settle(tap) {
     if (!this.#waiting.delete(tap)) return;
-    if (tap.unsure) this.#unsure -= 1n;
-    else this.#fresh -= 1n;
+    if (tap.doubtful) this.#doubtful -= 1n;
+    else this.#sure -= 1n;
   }
 
-  /** The connection is gone: the next told value may hold the taps on their way, or not. */
+  /** The connection is gone: the next value that is told may hold the taps on their way, or not. */
   lose() {
-    for (const tap of this.#waiting) tap.unsure = true;
-    this.#unsure += this.#fresh;
-    this.#fresh = 0n;
+    for (const tap of this.#waiting) tap.lost = true;
   }
 
-  /** What to show now. A tap of unsure fate keeps the number where it is, and never raises it. */
+  /** What to show now. A doubtful tap keeps the number where it is, and never raises it. */
   look() {
-    const sure = (this.#told ?? 0n) + this.#fresh;
-    const hoped = sure + this.#unsure;
+    const sure = (this.#told ?? 0n) + this.#sure;
+    const hoped = sure + this.#doubtful;
     const held = hoped < this.#shown ? hoped : this.#shown;
     this.#shown = held > sure ? held : sure;
     return this.#shown;
+  }
+
+  #doubt(tap) {
+    if (tap.doubtful) return;
+    tap.doubtful = true;
+    this.#sure -= 1n;
+    this.#doubtful += 1n;
   }
 }

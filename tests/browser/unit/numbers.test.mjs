@@ -42,6 +42,27 @@ test('a tap that failed is taken back, a reset is shown', () => {
   assert.equal(tally.look(), 0n);
 });
 
+test('taps show while the connection is away, and none shows twice when it is back', () => {
+  for (const counted of [true, false]) {
+    const tally = new Tally();
+    tally.tell(2n);
+    const taps = [tally.tap(), tally.tap()];
+    tally.lose();
+    assert.equal(tally.look(), 4n);
+    const later = tally.tap();
+    assert.equal(tally.look(), 5n);
+    // Somebody else counted one meanwhile.
+    tally.tell(counted ? 5n : 3n);
+    assert.equal(tally.look(), counted ? 6n : 5n);
+    tally.tell(5n);
+    for (const tap of taps) tally.settle(tap);
+    assert.equal(tally.look(), 6n);
+    tally.tell(6n);
+    tally.settle(later);
+    assert.equal(tally.look(), 6n);
+  }
+});
+
 test('taps wait up to a limit', () => {
   const tally = new Tally();
   tally.tell(0n);
