@@ -12,7 +12,7 @@ SHELL := bash
 LOCKED := $(if $(CI),--locked)
 ORACLES := target/oracles/.installed
 THIRD_PARTY := target/third-party/debug/counter-client
-PLAYWRIGHT := tests/browser/node_modules/.package-lock.json
+BROWSER_TESTS := tests/browser/node_modules/.package-lock.json
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,7 +25,7 @@ test-rust: lint $(ORACLES) $(THIRD_PARTY) ## Check format and lints, then run th
 	cargo test $(LOCKED) 2>&1 | tee target/logs/cargo-test.txt
 	@! grep -E '^test .* \.\.\. ignored|[1-9][0-9]* ignored;' target/logs/cargo-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
 
-test-browser: tools $(PLAYWRIGHT) ## Run the tests of the demo page in a real browser
+test-browser: tools $(BROWSER_TESTS) ## Run the tests of the SDK and of the demo page, in Node and in a real browser
 	@mkdir -p target/logs
 	# Builds the program as the tests of the program do, so that nothing is compiled twice.
 	cargo test $(LOCKED) --no-run --test cli
@@ -56,7 +56,7 @@ $(THIRD_PARTY): tests/third-party/Cargo.toml tests/third-party/Cargo.lock tests/
 	cargo build $(LOCKED) --manifest-path tests/third-party/Cargo.toml --target-dir target/third-party
 	@touch $@
 
-$(PLAYWRIGHT): tests/browser/package-lock.json
+$(BROWSER_TESTS): tests/browser/package-lock.json tests/browser/package.json
 	cd tests/browser && npm ci --no-audit --no-fund
 
 clean: ## Remove everything that was built or installed here

@@ -10,6 +10,13 @@ export const ROOT = resolve(import.meta.dirname, '../..');
 const BIN = resolve(process.env.TALLYCAST_BIN ?? join(ROOT, 'target/debug/tallycast'));
 const START_MS_MAX = 20_000;
 
+/** How the tests start Chromium: it says nothing to anybody but the program under test. */
+export const LAUNCH = {
+  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+};
+
 export class Gateway {
   #child = null;
   #data = null;

@@ -5,6 +5,8 @@ import { digits, THINGS } from './things.js';
 const SUMMARY_EVERY_MS = 10_000;
 const NOTICE_MS = 6_000;
 
+const words = ({ one, many }, count) => (count === 1n ? `1 ${one.toLowerCase()}` : `${digits(count)} ${many}`);
+
 /** `look()` gives `{ room, viewers }` for the summary; `room` may be null. */
 export function makeVoice(notice, summary, look) {
   let clearing;
@@ -12,8 +14,9 @@ export function makeVoice(notice, summary, look) {
   setInterval(() => {
     const { room, viewers } = look();
     if (!room?.known) return;
-    const counted = THINGS.filter(({ key }) => room.tallies.has(key)).map(({ key, many }) => `${digits(room.tallies.get(key).look())} ${many}`);
-    const text = [...counted, viewers === null ? [] : `${digits(viewers)} watching`].flat().join(', ');
+    const parts = THINGS.filter(({ key }) => room.tallies.has(key)).map((thing) => words(thing, room.tallies.get(thing.key).look()));
+    if (viewers !== null) parts.push(`${digits(viewers)} watching`);
+    const text = parts.join(', ');
     if (text && summary.textContent !== text) summary.textContent = text;
   }, SUMMARY_EVERY_MS);
 

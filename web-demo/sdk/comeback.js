@@ -11,19 +11,18 @@ const HINT_MS_MAX = 300_000;
  */
 export function comeback(code, reason, attempt, random) {
   if (code >= 4500 && code <= 4999) return { pause: null };
-  const hint = code === 1012 && hinted(reason);
-  if (hint) return { pause: hint.after + random() * hint.spread, asked: true };
-  const jitter = random() * Math.min(MOST_MS, FIRST_MS * 2 ** attempt);
+  const hint = code === 1012 ? hinted(reason, random()) : NaN;
+  if (hint >= 0) return { pause: Math.min(hint, HINT_MS_MAX), asked: true };
   const asked = code === 4010 || code === 1013;
-  return { pause: jitter + (asked ? PENALTY_MS : 0), asked };
+  return { pause: asked * PENALTY_MS + random() * Math.min(MOST_MS, FIRST_MS * 2 ** attempt), asked };
 }
 
-function hinted(reason) {
+// What is no hint gives something that is no number of milliseconds.
+function hinted(reason, chance) {
   try {
-    const { after, spread = 0 } = JSON.parse(reason);
-    if (after >= 0 && spread >= 0) return { after: Math.min(after, HINT_MS_MAX), spread: Math.min(spread, HINT_MS_MAX) };
+    const { after, spread } = JSON.parse(reason);
+    return Math.min(after, spread) < 0 ? NaN : after + chance * spread;
   } catch {
-    // Not a hint.
+    return NaN;
   }
-  return null;
 }

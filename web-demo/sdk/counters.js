@@ -4,71 +4,78 @@
 const GROUPS_MAX = 256;
 const KEYS_MAX = 64;
 
-/** `tell({ groupID, key, value, version, deleted })` hears of each change. */
+/** One group. `tell({ groupID, key, value, version, deleted })` hears of each change. */
+function makeGroup(groupID, tell) {
+  const held = new Map();
+  let epoch;
+  let floor = -1;
+  let view;
+
+  function put(key, value, version, always) {
+    const before = held.get(key)?.value;
+    // A deleted counter stays as a mark, while there is place, so that an older push cannot bring it back.
+    if (value === undefined && held.size > KEYS_MAX) held.delete(key);
+    else held.set(key, { value, version });
+    view = undefined;
+    if (always || value !== before) tell({ groupID, key, value: value ?? 0, version, ...(value === undefined && { deleted: true }) });
+  }
+
+  /** The counters that exist, each as the change that brought it. */
+  const changes = () => [...held].filter(([, { value }]) => value !== undefined).map(([key, slot]) => ({ groupID, key, ...slot }));
+
+  return {
+    changes,
+
+    /** Takes one value and tells it, even where it is the old one. What is not newer than what is held changes nothing. */
+    learn({ key, value, version, deleted }) {
+      if (version > (held.get(key)?.version ?? floor)) put(key, deleted ? undefined : value, version, true);
+    },
+
+    /** Takes all counters, or those of `keyList` alone. Another epoch than the one held, or `anew`, voids what is held. */
+    snapshot(data, keyList, anew) {
+      const { version, counters } = data;
+      const same = !anew && (epoch === undefined || epoch === data.epoch);
+      const part = same && keyList?.length;
+      epoch = data.epoch;
+      for (const key of part ? keyList : new Set([...held.keys(), ...Object.keys(counters)])) {
+        if (!same || !(held.get(key)?.version >= version)) put(key, Object.hasOwn(counters, key) ? counters[key] : undefined, version);
+      }
+      if (!part && !(same && floor > version)) floor = version;
+    },
+
+    /** Without an epoch nothing can confirm what is held. */
+    disconnected() {
+      if (epoch === undefined) view = held.clear();
+    },
+
+    /** `{ key: value }` of the counters that exist, the same object until one changes; undefined where nothing is known. */
+    view() {
+      if (epoch === undefined && !held.size) return undefined;
+      return (view ??= Object.fromEntries(changes().map(({ key, value }) => [key, value])));
+    },
+  };
+}
+
 export function makeCounters(tell) {
   const groups = new Map();
 
   function open(groupID) {
-    let group = groups.get(groupID);
-    if (!group) {
-      if (groups.size >= GROUPS_MAX) groups.delete(groups.keys().next().value);
-      group = { groupID, floor: -1, held: new Map() };
-      groups.set(groupID, group);
-    }
-    return group;
+    if (groups.size >= GROUPS_MAX && !groups.has(groupID)) groups.delete(groups.keys().next().value);
+    if (!groups.has(groupID)) groups.set(groupID, makeGroup(groupID, tell));
+    return groups.get(groupID);
   }
-
-  function put(group, key, value, version, always) {
-    const { groupID, held } = group;
-    const before = held.get(key)?.value;
-    // A deleted counter stays as a mark, so that an older push cannot bring it back.
-    held.set(key, { value, version });
-    if (held.size > KEYS_MAX) for (const [old, slot] of held) if (slot.value === undefined) held.delete(old);
-    group.view = undefined;
-    if (always || value !== before) tell({ groupID, key, version, ...(value === undefined ? { value: 0, deleted: true } : { value }) });
-  }
-
-  /** Takes one value, from a push or an answer, and tells it even where it is the old one. What is not newer changes nothing. */
-  function learn({ groupID, key, value, version, deleted }) {
-    const group = open(groupID);
-    if (version > (group.held.get(key)?.version ?? group.floor)) put(group, key, deleted ? undefined : value, version, true);
-  }
-
-  /** Takes the counters of a whole group, or of `keyList` alone. Another epoch than the one held voids what is held. */
-  function snapshot({ groupID, epoch, version, counters }, keyList) {
-    const group = open(groupID);
-    const same = group.epoch === undefined || group.epoch === epoch;
-    const part = same && keyList?.length;
-    group.epoch = epoch;
-    for (const key of part ? keyList : new Set([...group.held.keys(), ...Object.keys(counters)])) {
-      if (!same || !(group.held.get(key)?.version >= version)) put(group, key, Object.hasOwn(counters, key) ? counters[key] : undefined, version);
-    }
-    if (!part && !(same && group.floor > version)) group.floor = version;
-  }
-
-  /** The counters that exist, each as the change that brought it. */
-  const changes = (groupID) => [...groups.get(groupID)?.held ?? []].filter(([, { value }]) => value !== undefined).map(([key, slot]) => ({ groupID, key, ...slot }));
 
   return {
-    learn,
-    snapshot,
-    changes,
+    open,
+    view: (groupID) => groups.get(groupID)?.view(),
+    changes: (groupID) => groups.get(groupID)?.changes() ?? [],
+    clear: () => groups.clear(),
 
     /** Takes a push, which only those get who are in the group. */
     push(change) {
-      open(change.groupID).joined ??= true;
-      learn(change);
-    },
-
-    /** Takes a snapshot that voids what is held, whatever the epochs say. */
-    resync(data) {
-      open(data.groupID).epoch = null;
-      snapshot(data);
-    },
-
-    /** The group has this user in it, and is to be joined again. */
-    join(groupID) {
-      open(groupID).joined = true;
+      const group = open(change.groupID);
+      group.joined ??= true;
+      group.learn(change);
     },
 
     /** The user is no longer in the group. Known until the connection ends, because a last push may still be on its way. */
@@ -83,20 +90,9 @@ export function makeCounters(tell) {
     /** The connection is gone: what no new snapshot will confirm is void. */
     disconnected() {
       for (const [groupID, group] of groups) {
-        if (!group.joined) groups.delete(groupID);
-        else if (group.epoch === undefined) group.view = group.held.clear();
+        if (group.joined) group.disconnected();
+        else groups.delete(groupID);
       }
-    },
-
-    clear() {
-      groups.clear();
-    },
-
-    /** `{ key: value }` of the counters that exist, the same object until one changes; undefined where nothing is known. */
-    view(groupID) {
-      const group = groups.get(groupID);
-      if (!group || (group.epoch === undefined && !group.held.size)) return undefined;
-      return (group.view ??= Object.freeze(Object.fromEntries(changes(groupID).map(({ key, value }) => [key, value]))));
     },
   };
 }

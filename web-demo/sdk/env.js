@@ -2,14 +2,15 @@
 
 /** What `options.env` replaces in tests; and `alarm()`, a timer that is set anew by `(ms, call)` and cleared by `()`. */
 export function environment(given) {
+  const { WebSocket, window, document } = globalThis;
   const env = {
-    WebSocket: globalThis.WebSocket,
+    WebSocket,
+    window,
+    document,
     setTimeout: (call, ms) => setTimeout(call, ms),
     clearTimeout: (timer) => clearTimeout(timer),
     now: steadyClock(),
     random: Math.random,
-    window: globalThis.window,
-    document: globalThis.document,
     ...given,
   };
   env.alarm = () => {
@@ -28,8 +29,9 @@ function steadyClock() {
   let last = 0;
   let ahead = 0;
   return () => {
-    ahead = Math.max(ahead, last - Date.now());
-    last = Date.now() + ahead;
+    const now = Date.now();
+    ahead = Math.max(ahead, last - now);
+    last = now + ahead;
     return last;
   };
 }
@@ -43,7 +45,7 @@ export function onAbort(signal, call) {
 }
 
 /** The address of the socket: this page's own host where none is given. */
-export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location?.href).href.replace(/^http/, 'ws');
+export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
 
 /** The beginning of this instance's operation ids. `crypto.randomUUID` is not there on plain http. */
-export const randomName = () => [...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join('');
+export const randomName = () => crypto.getRandomValues(new Uint32Array(4)).join('-');

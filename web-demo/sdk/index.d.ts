@@ -38,7 +38,7 @@ export interface Env {
   now: () => number;
   /** A number from 0 up to 1. */
   random: () => number;
-  /** Tells `online`, `offline`, `pageshow`. */
+  /** Tells `online` and `offline`. */
   window: Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
   /** Tells `visibilitychange`. */
   document: Pick<EventTarget, 'addEventListener' | 'removeEventListener'> & { visibilityState?: string };
@@ -140,6 +140,7 @@ export interface ChatEvents {
   /** A counter has a value that is newer than any told before. Never an older one, and none twice. */
   onGroupCounterUpdated: CounterValue;
   onGroupDismissed: { groupID: string };
+  /** Also where a group did not take this user back after a reconnect. */
   onGroupMembershipChanged: { groupID: string; status: 'added' | 'removed' };
 }
 

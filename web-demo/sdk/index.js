@@ -8,7 +8,7 @@ import { ChatError, EVENT, TYPES } from './names.js';
 const living = new Map();
 
 export function create(options) {
-  const name = options.apart ? Symbol('apart') : `${options.SDKAppID} ${socketURL(options)}`;
+  const name = options.apart ? Symbol() : `${options.SDKAppID} ${socketURL(options)}`;
   const chat = living.get(name) ?? makeChat(options, () => living.delete(name));
   living.set(name, chat);
   return chat;

@@ -15,44 +15,46 @@ const LOST = 'The connection was lost.';
  * `timeout`: milliseconds until a connection must be open.
  */
 export function makeLink(url, env, timeout, on) {
-  let turn = 0;
-  let socket = null;
-  let pausing = false;
-  let asked = false;
-  let attempt = 0;
-  let openAt = 0;
-  let heardAt = 0;
-  let checking = false;
-
   const alarm = env.alarm();
+  let turn = 0;
+  let socket;
+  let pausing;
+  let asked;
+  let attempt;
+  let openAt;
+  let heardAt;
+  let checking;
 
   async function connect() {
     drop();
     const mine = turn;
     const current = () => mine === turn;
-    alarm(timeout, () => fail('The gateway did not answer in time.'));
+    alarm(timeout, () => fail(LOST));
     on.connecting();
     try {
       await on.before();
-      if (!current()) return;
-      socket = new env.WebSocket(url);
-      socket.onopen = () => {
-        socket.onerror = null;
-        on.up((text) => socket.send(text), current);
-      };
-      // Some clients, Node 20's among them, say no more than this where the handshake fails.
-      socket.onerror = () => fail(LOST);
-      socket.onmessage = ({ data }) => {
-        heardAt = env.now();
-        on.text(data);
-      };
-      socket.onclose = ({ code, reason }) => lost(code, reason, code === 1012 ? 'The gateway is restarting.' : reason || LOST);
+      if (current()) open(current);
     } catch (fault) {
       if (current()) fail(fault.message);
     }
   }
 
-  function lost(code, reason, message) {
+  function open(current) {
+    socket = new env.WebSocket(url);
+    socket.onopen = () => {
+      socket.onerror = null;
+      on.up((text) => socket.send(text), current);
+    };
+    socket.onmessage = ({ data }) => {
+      heardAt = env.now();
+      on.text(data);
+    };
+    // Some clients, Node 20's among them, say no more than this where the handshake fails.
+    socket.onerror = () => fail(LOST);
+    socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, reason);
+  }
+
+  function lost(code, message, reason) {
     if (openAt && env.now() - openAt > STEADY_AFTER_MS) attempt = 0;
     drop();
     const next = comeback(code, reason, attempt, env.random);
@@ -63,15 +65,16 @@ export function makeLink(url, env, timeout, on) {
     on.down({ code, message, retryIn: next.pause });
   }
 
-  const fail = (message) => lost(1006, '', message);
+  function fail(message) {
+    lost(1006, message);
+  }
 
   // A dead line may take minutes to close: its end is declared here, and what it still says no longer counts.
   function drop() {
     const old = socket;
     turn += 1;
     alarm();
-    socket = null;
-    openAt = 0;
+    socket = openAt = null;
     pausing = checking = false;
     if (!old) return;
     old.onmessage = old.onclose = old.onerror = null;
@@ -79,8 +82,6 @@ export function makeLink(url, env, timeout, on) {
     old.onopen = () => old.close();
     if (old.readyState === 1) old.close();
   }
-
-  const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));
 
   // Browsers answer the gateway's pings by themselves and tell nobody, so this side asks, too.
   async function check(limit) {
@@ -93,6 +94,8 @@ export function makeLink(url, env, timeout, on) {
     if (alive) watch();
     else fail('The line went silent.');
   }
+
+  const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));
 
   const now = () => pausing && connect();
 

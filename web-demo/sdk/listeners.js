@@ -13,12 +13,11 @@ export function makeListeners() {
     on(name, handler, context, once) {
       // The same one twice is the same one: a development double-mount must not be told everything twice.
       off(name, handler, context);
-      entries = [...entries, { name, handler, context, once }];
+      entries.push({ name, handler, context, once });
     },
 
     emit(name, data) {
-      for (const { name: wanted, handler, context, once } of entries) {
-        if (wanted !== name) continue;
+      for (const { handler, context, once } of entries.filter((entry) => entry.name === name)) {
         if (once) off(name, handler, context);
         try {
           handler.call(context, { name, data });

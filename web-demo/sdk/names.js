@@ -30,19 +30,24 @@ export const TYPES = {
   NET_STATE_DISCONNECTED: 'disconnected',
 };
 
+export const UNFIT = -1;
 export const NO_ANSWER = 2801;
-export const NOT_READY = 2999;
 export const TOO_OFTEN = 2996;
+export const NOT_READY = 2999;
 export const DISK_FAILED = 10002;
 export const WRONG_FIELD = 10004;
 export const NO_ROOM = 10006;
-export const UNFIT = -1;
+export const NO_GROUP = 10010;
 
 export class ChatError extends Error {
+  name = 'ChatError';
+
   constructor(code, message, retryAfter) {
     super(message);
-    this.name = 'ChatError';
     this.code = code;
-    if (retryAfter !== undefined) this.retryAfter = retryAfter;
+    this.retryAfter = retryAfter;
   }
 }
+
+/** The error of what found no answer. */
+export const unanswered = (sent) => new ChatError(NO_ANSWER, sent ? 'No answer: it may have counted or not.' : 'It was not sent and has not counted.');

@@ -2,69 +2,87 @@
 // of groups but that they are joined again before anything else goes out.
 
 import { makeLink } from './link.js';
-import { ChatError, EVENT, NOT_READY, NO_ANSWER, TYPES, WRONG_FIELD } from './names.js';
+import { ChatError, EVENT, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
 
 const REPLACED = 4503;
 const RENEW_MS_MIN = 1_000;
-const TIMER_MS_MAX = 2 ** 31 - 1;
+// Browsers take a longer one for none at all.
+const TIMER_MS_MAX = 2_000_000_000;
+// 70001 to 70014, and a name of a wrong form; not 70050, which passes.
+const FINAL = /^(700[01]|10004)/;
 
-/** `on`: `emit(name, data)`, `text(data)`, `rejoin()` resolves when the groups are joined again, `open()`, `down()`, `over(fault)`. */
-export function makeSession({ env, url, timeout, getUserSig, requests, on }) {
-  let user = null;
-  let entry = null;
-  let ready = false;
-
+/** One user's stay: `begun` is what `login` waits for. */
+function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate) {
   const renewal = env.alarm();
-  const link = makeLink(url, env, timeout, {
-    before: freshSig,
-    up,
-    text: on.text,
-    ping: (limit) => requests.ask({ cmd: 'ping' }, { limit, early: true }),
-    connecting: () => net('connecting'),
-    down,
-  });
+  const stay = { userID, userSig, alarm: env.alarm() };
+  // The sig of the call itself is used first, where there is one.
+  let used = !userSig;
+  let over = false;
 
-  const net = (state, more) => on.emit(EVENT.NET_STATE_CHANGE, { state, ...more });
+  stay.begun = new Promise((resolve, reject) => Object.assign(stay, { resolve, reject }));
+  stay.alarm(timeout, tooLate);
 
-  const ask = () => requests.ask({ cmd: 'login', userID: user.userID, userSig: user.userSig }, { limit: timeout, early: true });
-
-  async function freshSig() {
-    const asking = user;
+  stay.freshSig = async () => {
     try {
-      if (!user.fresh && getUserSig) asking.userSig = await getUserSig(asking.userID);
+      if (used && getUserSig) stay.userSig = await getUserSig(userID);
+      used = true;
     } catch (fault) {
-      if (asking === user) on.emit(EVENT.ERROR, fault);
+      if (!over) emit(EVENT.ERROR, fault);
       throw fault;
     }
-    asking.fresh = false;
+  };
+
+  stay.logIn = async () => {
+    // A sig may come when somebody else is logged in already.
+    if (over) throw unanswered();
+    const answer = await requests.ask({ cmd: 'login', userID, userSig: stay.userSig }, { limit: timeout, early: true });
+    renewIn(answer.data.expiresAt * 1000 - env.now());
+    return answer;
+  };
+
+  // In good time, because a browser may hold a hidden page's timers back for a minute.
+  function renewIn(left) {
+    const again = () => stay.freshSig().then(stay.logIn).catch(() => renewIn(left * 0.2));
+    if (getUserSig && !over) renewal(Math.min(TIMER_MS_MAX, Math.max(RENEW_MS_MIN, left * 0.8)), again);
   }
+
+  stay.end = () => {
+    over = true;
+    renewal();
+    stay.alarm();
+  };
+  return stay;
+}
+
+/** `on`: `emit(name, data)`, `text(data)`, `rejoin()` resolves when the groups are joined again, `down()`, `over()`. */
+export function makeSession(outside, url, on) {
+  const { env, timeout, requests, emit } = outside;
+  const net = (state, more) => emit(EVENT.NET_STATE_CHANGE, { state, ...more });
+  const ping = (limit) => requests.ask({ cmd: 'ping' }, { limit, early: true });
+  const link = makeLink(url, env, timeout, { before: () => stay.freshSig(), up, text: on.text, ping, connecting: () => net('connecting'), down });
+  let stay = null;
+  let ready = false;
 
   async function up(send, current) {
     requests.up(send);
-    let answer;
-    try {
-      answer = await ask();
-    } catch (fault) {
-      if (current()) refused(fault);
-      return;
-    }
-    await on.rejoin();
-    if (!current()) return;
+    const answer = await stay.logIn().catch((fault) => current() && refused(fault));
+    if (answer) await on.rejoin();
+    if (!answer || !current()) return;
     link.open();
     requests.open();
-    on.open();
-    renewIn(answer);
     net('connected');
     if (ready) return;
     ready = true;
-    settled().resolve(answer);
-    on.emit(EVENT.SDK_READY);
+    stay.alarm();
+    stay.resolve(answer);
+    emit(EVENT.SDK_READY);
   }
 
   // A sig that is not accepted now will not be accepted in a second either, and whoever waits for `login` wants to know.
   function refused(fault) {
-    if (!entry && fault.code !== WRONG_FIELD && !(fault.code > 70_000 && fault.code < 70_050)) return link.fail(fault.message);
-    if (!entry) on.emit(EVENT.ERROR, fault);
+    const { code, message } = fault;
+    if (ready && !FINAL.test(code)) return link.fail(message);
+    if (ready) emit(EVENT.ERROR, fault);
     leave(fault);
   }
 
@@ -72,71 +90,46 @@ export function makeSession({ env, url, timeout, getUserSig, requests, on }) {
     requests.down();
     on.down();
     if (retryIn !== null) return net('disconnected', { code, message, retryIn });
-    if (code === REPLACED) on.emit(EVENT.KICKED_OUT, { type: TYPES.KICKED_OUT_MULT_ACCOUNT });
+    if (code === REPLACED) emit(EVENT.KICKED_OUT, { type: TYPES.KICKED_OUT_MULT_ACCOUNT });
     leave(new ChatError(NOT_READY, `${message} (${code})`));
   }
 
-  function settled() {
-    const was = entry;
-    was?.alarm();
-    entry = null;
-    return was;
-  }
-
   function leave(fault) {
-    if (!user) return;
-    const wasReady = ready;
-    const was = settled();
-    user = null;
+    const [was, wasReady] = [stay, ready];
+    if (!was) return;
+    stay = null;
     ready = false;
-    renewal();
+    was.end();
     link.stop();
     requests.clear(fault);
-    on.over(fault);
-    was?.reject(fault);
+    on.over();
+    was.reject(fault);
     net('disconnected', { message: fault.message });
-    if (wasReady) on.emit(EVENT.SDK_NOT_READY);
+    if (wasReady) emit(EVENT.SDK_NOT_READY);
   }
 
-  async function again() {
-    const answer = await ask();
-    renewIn(answer);
-    return { ...answer, data: { ...answer.data, repeatLogin: true, errorInfo: 'Logged in already.' } };
-  }
-
-  // In good time, because a browser may hold a hidden page's timers back for a minute.
-  function renewIn(answer) {
-    renewal();
-    if (!getUserSig) return;
-    const left = answer.data.expiresAt * 1000 - env.now();
-    const renew = () => freshSig().then(again).catch(() => ready && renewIn(answer));
-    renewal(Math.min(TIMER_MS_MAX, Math.max(RENEW_MS_MIN, left * 0.8)), renew);
+  async function login({ userID, userSig }) {
+    if (!stay) {
+      stay = makeStay(userID, userSig, outside, () => leave(unanswered()));
+      link.start();
+      return stay.begun;
+    }
+    if (stay.userID !== userID) throw new ChatError(WRONG_FIELD, `Log ${stay.userID} out first.`);
+    if (!ready) return stay.begun;
+    stay.userSig = userSig ?? stay.userSig;
+    const answer = await stay.logIn();
+    answer.data.errorInfo = 'Logged in already.';
+    return answer;
   }
 
   return {
+    login,
+
     /** True from SDK_READY to SDK_NOT_READY. */
-    get ready() {
-      return ready;
-    },
+    isReady: () => ready,
 
     /** True from the call of `login` to the end of the session. */
-    get wanted() {
-      return user;
-    },
-
-    login({ userID, userSig }) {
-      if (user && user.userID !== userID) return Promise.reject(new ChatError(WRONG_FIELD, `${user.userID} is logged in here: log out first.`));
-      if (user && userSig) user.userSig = userSig;
-      if (entry) return entry.promise;
-      if (user) return again();
-      user = { userID, userSig, fresh: userSig };
-      const mine = { alarm: env.alarm() };
-      entry = mine;
-      mine.alarm(timeout, () => leave(new ChatError(NO_ANSWER, 'The login found no answer in time.')));
-      mine.promise = new Promise((resolve, reject) => Object.assign(mine, { resolve, reject }));
-      link.start();
-      return mine.promise;
-    },
+    isWanted: () => stay,
 
     /** Ends the session; `fault` is what all that waits is told. */
     leave,

@@ -1,93 +1,44 @@
 // Folds taps into few increases: one at once, then the sum of what has come, as often as the throttle bears. While the
-// connection is away the sum waits. It sends nothing itself.
+// connection is away the sum waits.
 
 import { onAbort } from './env.js';
-import { ChatError, NO_ROOM, WRONG_FIELD } from './names.js';
-import { unanswered } from './requests.js';
 import { integer } from './wire.js';
 
-const FOLDS_MAX = 128;
-const FOLD_AGE_MS_MAX = 60_000;
-// 20 in five seconds, evenly: a finger that rests finds its next tap sent at once.
-const PACE_MS = 260;
-
-/** Sends while `requests` are `ready`. `increase({ groupID, key, value }, limit)` resolves to the answer, within `limit` ms. */
-export function makeTaps(env, throttle, requests, increase) {
+/**
+ * `increase({ groupID, key, value }, { signal, sum })` resolves to the answer; it calls `sum` for the value when it is sent
+ * for the first time, and from then on that stays what it is.
+ */
+export function makeTaps(increase) {
   const folds = new Map();
-  const going = new Set();
-  let lastAt = -Infinity;
-  const alarm = env.alarm();
-
-  function flush(hurry) {
-    alarm();
-    if (!requests.ready) return;
-    for (const [name, fold] of folds) {
-      if (going.has(name)) continue;
-      const now = env.now();
-      const pause = Math.max(throttle.wait(now), hurry ? 0 : lastAt + PACE_MS - now);
-      if (pause > 0) return alarm(pause, flush);
-      go(name, fold, now);
-    }
-  }
-
-  async function go(name, fold, now) {
-    folds.delete(name);
-    fold.alarm();
-    fold.sent = true;
-    if (!fold.taps.size) return;
-    going.add(name);
-    lastAt = now;
-    const { groupID, key, sum: value, dueBy } = fold;
-    const [how, outcome] = await increase({ groupID, key, value }, dueBy - now).then((answer) => ['resolve', answer], (fault) => ['reject', fault]);
-    end(name, fold, how, outcome);
-    going.delete(name);
-    flush();
-  }
-
-  function end(name, fold, how, outcome) {
-    fold.alarm();
-    if (folds.get(name) === fold) folds.delete(name);
-    for (const settle of fold.taps) settle(how, outcome);
-  }
 
   function opened(name, groupID, key) {
-    if (folds.size >= FOLDS_MAX) throw new ChatError(NO_ROOM, 'Taps on too many counters wait already.');
-    const fold = { groupID, key, sum: 0n, taps: new Set(), dueBy: env.now() + FOLD_AGE_MS_MAX, alarm: env.alarm() };
-    fold.alarm(FOLD_AGE_MS_MAX, () => end(name, fold, 'reject', unanswered()));
+    const control = new AbortController();
+    const fold = { control, value: 0n, taps: 0 };
+    const close = () => {
+      if (folds.get(name) === fold) folds.delete(name);
+      return fold.value;
+    };
     folds.set(name, fold);
+    // One turn later, so that the first tap is in it.
+    fold.answer = Promise.resolve().then(() => increase({ groupID, key, value: 0 }, { signal: control.signal, sum: close }));
+    fold.answer.catch(close);
     return fold;
   }
 
-  return {
-    /** Resolves with the increase that brings this tap. A signal takes the tap back where it has not been sent. */
-    add({ groupID, key, value = 1, signal }) {
-      return new Promise((resolve, reject) => {
-        const name = JSON.stringify([groupID, key]);
-        const amount = BigInt(integer(value, 'value'));
-        const fold = folds.get(name) ?? opened(name, groupID, key);
-        if (BigInt.asIntN(64, fold.sum + amount) !== fold.sum + amount) throw new ChatError(WRONG_FIELD, 'The taps that wait add up to more than 64 bits.');
-        const settle = (how, outcome) => {
-          release();
-          ({ resolve, reject })[how](outcome);
-        };
-        const release = onAbort(signal, (reason) => {
-          if (!fold.sent) fold.sum -= amount;
-          fold.taps.delete(settle);
-          settle('reject', reason);
-        });
-        fold.sum += amount;
-        fold.taps.add(settle);
-        flush();
-      });
-    },
-
-    /** Sends what may go. `hurry`: the page may be about to vanish, so the even pace is left aside. */
-    flush,
-
-    /** Rejects every tap that waits. */
-    clear(fault) {
-      alarm();
-      for (const [name, fold] of folds) end(name, fold, 'reject', fault);
-    },
-  };
+  /** Resolves with the increase that brings this tap. A signal takes the tap back where it has not been sent. */
+  return ({ groupID, key, value = 1, signal }) => new Promise((resolve, reject) => {
+    const name = JSON.stringify([groupID, key]);
+    const amount = BigInt(integer(value, 'value'));
+    const release = onAbort(signal, (reason) => {
+      reject(reason);
+      if (folds.get(name) !== fold) return;
+      fold.value -= amount;
+      fold.taps -= 1;
+      if (!fold.taps) fold.control.abort();
+    });
+    const fold = folds.get(name) ?? opened(name, groupID, key);
+    fold.value += amount;
+    fold.taps += 1;
+    fold.answer.then(resolve, reject).then(release);
+  });
 }

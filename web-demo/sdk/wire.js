@@ -2,7 +2,7 @@
 
 import { ChatError, UNFIT, WRONG_FIELD } from './names.js';
 
-const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d[\d.eE+-]*/g;
 const LONG = /^-?[1-9]\d{15,}$/;
 const FRAME_BYTES_MAX = 32_768;
 
@@ -17,34 +17,31 @@ export function parse(text) {
   });
   return JSON.parse(marked, (_, value) => {
     if (typeof value !== 'string') return value;
-    return value[0] === 's' ? value.slice(1) : fitting(value.slice(1));
+    const rest = value.slice(1);
+    if (value[0] === 's') return rest;
+    return Number.isSafeInteger(+rest) ? +rest : BigInt(rest);
   });
-}
-
-function fitting(digits) {
-  const number = Number(digits);
-  return Number.isSafeInteger(number) ? number : BigInt(digits);
 }
 
 /** The text of a frame. A bigint goes as a string of digits, which the gateway reads as the integer it is. */
 export function write(frame) {
   const text = JSON.stringify(frame, (_, value) => (typeof value === 'bigint' ? String(value) : value));
   // The gateway would end the connection over it, and each repeat would end the next one.
-  if (new TextEncoder().encode(text).length > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'A call may have 32 KiB.');
+  if (new Blob([text]).size > FRAME_BYTES_MAX) throw new ChatError(WRONG_FIELD, 'A call may have 32 KiB.');
   return text;
 }
 
 /** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */
 export function integer(value, name) {
   if (Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)) return value;
-  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits: a bigint where it is beyond 2^53, for a number is not exact there.`);
+  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits, and a bigint beyond 2^53.`);
 }
 
 /** The same data with its counters as the app wants to see them; throws where a number would have to be rounded. */
 export function shown(data, kind) {
   const as = (value) => {
     if (kind === 'bigint') return BigInt(value);
-    if (kind === 'number' && typeof value === 'bigint') throw new ChatError(UNFIT, `${value} does not fit a number: use integers 'auto' or 'bigint'.`);
+    if (kind === 'number' && typeof value === 'bigint') throw new ChatError(UNFIT, `${value} does not fit a number.`);
     return value;
   };
   if ('value' in data) return { ...data, value: as(data.value) };

@@ -54,7 +54,7 @@ test('the keyboard alone is enough', async () => {
   await page.locator('#link[data-state="waiting"]').waitFor();
   await page.keyboard.press('Space');
   await page.locator('#link[data-state="connected"]').waitFor();
-  await page.locator('#summary').filter({ hasText: '2 likes, 1 roses, 1 watching' }).waitFor();
+  await page.locator('#summary').filter({ hasText: '2 likes, 1 rose, 1 watching' }).waitFor();
   await leave();
 });
 

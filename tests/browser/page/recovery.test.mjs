@@ -62,7 +62,7 @@ test('the network is cut with the switch: taps wait and show, and count once it 
   await button(page, 'Instruments').click();
   await press(page, 'like', 2);
   await shows(other.page, 'like', 2);
-  const cut = page.getByRole('switch', { name: 'Cut it, and tap on' });
+  const cut = page.getByRole('switch', { name: 'Cut the network' });
   // Some taps are on their way when the wire is cut: whether they counted is not known.
   await page.evaluate(() => {
     for (let taps = 0; taps < 3; taps += 1) document.getElementById('like').click();

@@ -5,12 +5,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { Gateway, ROOT, talk } from '../gateway.mjs';
+import { Gateway, LAUNCH, ROOT, talk } from '../gateway.mjs';
 
 // The browser itself reports a server that is not there; a page cannot prevent it.
 const OUTAGE = /net::ERR_|WebSocket connection to|Connection closed/;
-const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync', '--enable-precise-memory-info'];
 const SHOTS = join(ROOT, 'target/screenshots');
 
 export const gateway = new Gateway();
@@ -22,7 +20,7 @@ export function begin() {
   before(async () => {
     await mkdir(SHOTS, { recursive: true });
     await gateway.start();
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGS });
+    browser = await chromium.launch(LAUNCH);
   });
   after(async () => {
     await browser?.close();

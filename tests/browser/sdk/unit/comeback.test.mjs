@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { comeback } from '../../../web-demo/sdk/comeback.js';
+import { comeback } from '../../../../web-demo/sdk/comeback.js';
 
 test('4500 to 4999 do not come back, everything else does', () => {
   for (const code of [4500, 4501, 4503, 4504, 4999]) assert.equal(comeback(code, '', 0, () => 0.5).pause, null, code);
@@ -24,10 +24,10 @@ test("a restarting server's hint is followed, however often it was tried", () =>
 });
 
 test('a hint that is none is left aside, and one beyond reason is bounded', () => {
-  for (const reason of ['', 'soon', '{}', '{"after":-5,"spread":1}', '{"after":"x","spread":1}', 'null', '{"after":1,"spread":-1}', '[]']) {
+  for (const reason of ['', 'soon', '{}', '{"after":-5,"spread":1}', '{"after":"x","spread":1}', 'null', '{"after":1,"spread":-1}', '{"after":1}', '[]']) {
     assert.equal(comeback(1012, reason, 0, () => 1).pause, 500, reason);
   }
-  assert.equal(comeback(1012, '{"after":1e12,"spread":1e12}', 0, () => 1).pause, 600_000);
+  assert.equal(comeback(1012, '{"after":1e12,"spread":1e12}', 0, () => 1).pause, 300_000);
   assert.equal(comeback(4000, '{"after":1500,"spread":4000}', 0, () => 1).pause, 500);
 });
 

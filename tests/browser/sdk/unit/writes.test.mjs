@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { joined, World } from './world.mjs';
+import { joined, World } from '../world.mjs';
 
 const LIKE = { groupID: 'live', key: 'like' };
 
@@ -184,11 +184,11 @@ test('a write is given up after 60 s, and says what is known of its fate', async
   const world = new World();
   const { chat } = await world.ann();
   const sent = chat.increaseGroupCounter({ ...LIKE, value: 1 });
-  const sentOut = assert.rejects(sent, { code: 2801, message: /may have been carried out or not/ });
+  const sentOut = assert.rejects(sent, { code: 2801, message: /may have counted or not/ });
   await world.settle();
   world.socket.end(4010);
-  const never = assert.rejects(chat.increaseGroupCounter({ ...LIKE, value: 1 }), { code: 2801, message: /could not be sent/ });
-  const tap = assert.rejects(chat.tap(LIKE), { code: 2801, message: /could not be sent/ });
+  const never = assert.rejects(chat.increaseGroupCounter({ ...LIKE, value: 1 }), { code: 2801, message: /was not sent/ });
+  const tap = assert.rejects(chat.tap(LIKE), { code: 2801, message: /was not sent/ });
   await world.pass(59_999);
   let over = false;
   never.then(() => (over = true));
@@ -231,7 +231,7 @@ test('10002 and 10006 leave a write to be sent again, after the pause asked for'
 test('what is not safe to repeat is told so when the connection ends; reads are asked again', async () => {
   const world = new World();
   const { chat } = await world.ann();
-  const create = assert.rejects(chat.createGroup({ type: 'ChatRoom', name: 'New' }), { code: 2801, message: /may have been carried out or not/ });
+  const create = assert.rejects(chat.createGroup({ type: 'ChatRoom', name: 'New' }), { code: 2801, message: /may have counted or not/ });
   const get = chat.getGroupCounters({ groupID: 'live', keyList: ['like'] });
   await world.settle();
   world.socket.end();
@@ -293,7 +293,9 @@ test('abort: what waits is never sent, what was sent is not waited for', async (
 test('taps: the first goes at once, the others are folded, and all resolve with the write that brought them', async () => {
   const world = new World();
   const { chat } = await world.ann();
-  const taps = Array.from({ length: 5 }, (_, n) => chat.tap({ ...LIKE, value: n + 1 }));
+  const taps = [chat.tap({ ...LIKE, value: 1 })];
+  await world.settle();
+  for (let value = 2; value < 6; value += 1) taps.push(chat.tap({ ...LIKE, value }));
   await world.settle();
   assert.deepEqual(world.socket.fresh().map(({ cmd, value }) => [cmd, value]), [['increaseGroupCounter', '1']]);
   world.socket.say({ id: JSON.parse(world.socket.sent.at(-1)).id, code: 0, data: { ...LIKE, value: 1, version: 1 } });
@@ -327,8 +329,9 @@ test('a minute of fast fingers on three counters: nothing is lost, nobody sees 2
 test('another tab of the same user uses the throttle up: taps wait as long as they are told, and all count', async () => {
   const world = new World();
   const { chat } = await world.ann();
-  const taps = [chat.tap(LIKE), chat.tap(LIKE), chat.tap(LIKE)];
+  const taps = [chat.tap(LIKE)];
   await world.settle();
+  taps.push(chat.tap(LIKE), chat.tap(LIKE));
   const { opID } = world.socket.frame('increaseGroupCounter');
   world.socket.say({ id: JSON.parse(world.socket.sent.at(-1)).id, code: 2996, message: 'too many', retryAfter: 3_000 });
   await world.pass(2_999);
@@ -360,6 +363,7 @@ test('a tap is taken back by its signal before it is sent, and only that tap', a
   const { chat } = await world.ann();
   const counting = new Counting(world);
   const first = chat.tap(LIKE);
+  await world.settle();
   const control = new AbortController();
   const back = assert.rejects(chat.tap({ ...LIKE, value: 100, signal: control.signal }), { name: 'AbortError' });
   const kept = chat.tap(LIKE);
@@ -370,6 +374,7 @@ test('a tap is taken back by its signal before it is sent, and only that tap', a
   const lonely = new AbortController();
   await serve(world, counting, 20);
   const one = chat.tap(LIKE);
+  await world.settle();
   const none = assert.rejects(chat.tap({ ...LIKE, signal: lonely.signal }), { name: 'AbortError' });
   lonely.abort();
   await serve(world, counting, 1_000);
@@ -386,6 +391,8 @@ test('a page that is hidden sends its taps at once', async () => {
   for (const answer of counting.take(world.socket)) world.socket.say(answer);
   await one;
   const two = chat.tap(LIKE);
+  await world.settle();
+  assert.equal(counting.value, 1n);
   world.document.visibilityState = 'hidden';
   world.document.dispatchEvent(new Event('visibilitychange'));
   await world.settle();
@@ -394,14 +401,14 @@ test('a page that is hidden sends its taps at once', async () => {
   assert.equal(counting.value, 2n);
 });
 
-test('taps have limits: in number of counters, and in their sum', async () => {
+test('taps have a limit in number of counters', async () => {
   const world = new World();
   const { chat } = await world.ann();
   world.socket.end();
-  const most = [chat.tap({ ...LIKE, value: 2n ** 63n - 1n })];
-  await assert.rejects(chat.tap(LIKE), { code: 10004 });
-  for (let n = 1; n < 128; n += 1) most.push(chat.tap({ ...LIKE, key: `k${n}` }));
+  const most = [chat.tap(LIKE)];
+  for (let n = 1; n < 256; n += 1) most.push(chat.tap({ ...LIKE, key: `k${n}` }));
   const over = Promise.allSettled(most);
+  await world.settle();
   await assert.rejects(chat.tap({ ...LIKE, key: 'one more' }), { code: 10006 });
   await chat.destroy();
   for (const { reason } of await over) assert.equal(reason.code, 2999);

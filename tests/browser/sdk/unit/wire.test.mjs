@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { integer, parse, shown, write } from '../../../web-demo/sdk/wire.js';
+import { integer, parse, shown, write } from '../../../../web-demo/sdk/wire.js';
 
-const GOLDEN = join(import.meta.dirname, '../../golden');
+const GOLDEN = join(import.meta.dirname, '../../../golden');
 let seed = 20_261_122;
 const random = (below) => {
   seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
@@ -44,7 +44,7 @@ test('an integer that a number has rounded already is refused, as is what is non
   for (const value of [2 ** 53, -(2 ** 53), 1e300, 2n ** 63n, -(2n ** 63n) - 1n, 0.5, NaN, Infinity, '5', null, undefined, true, {}]) {
     assert.throws(() => integer(value, 'value'), (fault) => fault.code === 10004 && /^value must be an integer of 64 bits/.test(fault.message), String(value));
   }
-  assert.throws(() => integer(2 ** 53, 'value'), /a bigint where it is beyond 2\^53/);
+  assert.throws(() => integer(2 ** 53, 'value'), /a bigint beyond 2\^53/);
   assert.equal(integer(-(2n ** 63n), 'value'), -(2n ** 63n));
 });
 

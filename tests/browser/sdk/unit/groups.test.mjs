@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { follow } from '../../../web-demo/sdk/follow.js';
-import { parse } from '../../../web-demo/sdk/wire.js';
-import { joined, World } from './world.mjs';
+import { follow } from '../../../../web-demo/sdk/follow.js';
+import { parse } from '../../../../web-demo/sdk/wire.js';
+import { joined, World } from '../world.mjs';
 
-const GOLDEN = join(import.meta.dirname, '../../golden');
+const GOLDEN = join(import.meta.dirname, '../../../golden');
 
 /** What the app calls for a frame of the golden table, or null where it cannot say such a thing. */
 function call(chat, frame) {
@@ -100,11 +100,12 @@ test('after a reconnect only what has changed is told; a new epoch voids what wa
 });
 
 test('a group that is gone, or has put this user out, while the connection was away', async () => {
-  for (const [code, told] of [[10010, ['onGroupDismissed', { groupID: 'live' }]], [10007, ['onGroupMembershipChanged', { groupID: 'live', status: 'removed' }]]]) {
+  for (const [code, told] of [[10010, ['onGroupDismissed', { groupID: 'live' }]], [10007, ['onGroupMembershipChanged', { groupID: 'live', status: 'removed' }]], [10014, ['onGroupMembershipChanged', { groupID: 'live', status: 'removed' }]]]) {
     const { world, chat, events } = await inside();
     await comeBack(world, [code]);
     assert.ok(events.some((event) => JSON.stringify(event) === JSON.stringify(told)), JSON.stringify(events));
     assert.equal(chat.counters('live'), undefined);
+    assert.equal(events.at(-1)[1].state, 'connected');
     world.socket.end();
     await world.pass(0);
     await world.admit();
