@@ -19,8 +19,9 @@ struct Charts;
 /// The description of the REST calls, which `rest.html` shows.
 const OPENAPI: &str = include_str!("../../docs/openapi.json");
 
-const POLICY: &str =
-    "default-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+/// Nothing from elsewhere, nothing inline; only the page itself may frame the page.
+const POLICY: &str = "default-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'self'";
 
 /// `/` and the files it needs.
 pub fn page() -> Router {

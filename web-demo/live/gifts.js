@@ -33,6 +33,7 @@ export function makeGifts(list) {
 
   function finish(lane, now) {
     lane.over = now;
+    if (lane.combo.count === 1n) return;
     lane.item.dataset.over = '';
     lane.times.textContent = `×${digits(lane.combo.count)} combo!`;
   }

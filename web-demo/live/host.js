@@ -49,7 +49,7 @@ export function makeHost({ room, viewer, onAdmitted }) {
     try {
       told('…');
       const { groupID } = room();
-      // The one write that needs no membership first is none: a live room counts only for those who are in it.
+      // In a live room even its owner counts nothing before he is in it.
       if (room().type === 'AVChatRoom') await chat.joinGroup({ groupID });
       await call(groupID);
       told(words);

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,7 +25,8 @@ use crate::domain::member::GroupType;
 use crate::domain::name::GroupId;
 
 const VIEWERS_MAX: u16 = 1000;
-const LASTS: Duration = Duration::from_secs(300);
+/// After so long the viewers go by themselves.
+pub(super) const LASTS: Duration = Duration::from_secs(300);
 const BODY_BYTES_MAX: usize = 1024;
 /// Milliseconds between two taps of one viewer: eager, and still within the throttle of 20 in five seconds.
 const EAGER: std::ops::Range<u64> = 300..1500;
@@ -35,6 +36,7 @@ const APART: u64 = 2;
 /// The viewers who are there because somebody asked for them: in one room at a time.
 pub(super) struct Hot {
     keyring: Arc<Keyring>,
+    lasts: Duration,
     /// Where they connect to, and the runtime that they live on: not a shard's, which has enough to do with serving them.
     place: OnceLock<(SocketAddr, Handle)>,
     crowd: Mutex<Crowd>,
@@ -55,8 +57,8 @@ struct Wish {
 }
 
 impl Hot {
-    pub(super) fn new(keyring: Arc<Keyring>) -> Arc<Self> {
-        Arc::new(Self { keyring, place: OnceLock::new(), crowd: Mutex::default() })
+    pub(super) fn new(keyring: Arc<Keyring>, lasts: Duration) -> Arc<Self> {
+        Arc::new(Self { keyring, lasts, place: OnceLock::new(), crowd: Mutex::default() })
     }
 
     /// From now on viewers can come, on the runtime this is called in.
@@ -75,7 +77,7 @@ impl Hot {
             return Err("this room is private: no viewer can join by himself");
         }
         let (address, runtime) = self.place.get().ok_or("the demo has not begun yet: try again")?;
-        let until = Instant::now() + LASTS;
+        let until = Instant::now() + self.lasts;
         let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
         *crowd = Crowd { room: room.as_str().to_owned(), until: Some(until), viewers: JoinSet::new() };
         for number in 0..wish.viewers {
@@ -90,13 +92,13 @@ impl Hot {
         Ok(())
     }
 
-    fn told(&self) -> Response {
+    /// Who is there now, in the words of an answer.
+    fn told(&self) -> Value {
         let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
         while crowd.viewers.try_join_next().is_some() {}
         let viewers = crowd.viewers.len();
         let left = crowd.until.filter(|_| viewers > 0).map_or(0, |until| until.saturating_duration_since(Instant::now()).as_secs());
-        let told = json!({"groupID": crowd.room, "viewers": viewers, "secondsLeft": left});
-        ([(header::CACHE_CONTROL, "no-store")], Json(told)).into_response()
+        json!({"groupID": crowd.room, "viewers": viewers, "secondsLeft": left})
     }
 }
 
@@ -105,8 +107,8 @@ pub(super) fn route(hot: Arc<Hot>) -> Router {
     Router::new().route("/demo/hot", get(look).post(change)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(hot)
 }
 
-async fn look(State(hot): State<Arc<Hot>>) -> Response {
-    hot.told()
+async fn look(State(hot): State<Arc<Hot>>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], Json(hot.told()))
 }
 
 async fn change(State(hot): State<Arc<Hot>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -121,7 +123,7 @@ async fn change(State(hot): State<Arc<Hot>>, headers: HeaderMap, body: Bytes) ->
         Err(e) => Err(format!("wanted is {{\"groupID\": \"live-stage\", \"viewers\": 100}}: {e}")),
     };
     match done {
-        Ok(()) => hot.told(),
+        Ok(()) => Json(hot.told()).into_response(),
         Err(message) => refused(StatusCode::BAD_REQUEST, message),
     }
 }
@@ -136,6 +138,32 @@ fn same_origin(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Secret;
+
+    fn wish(viewers: u16) -> Wish {
+        Wish { room: "live-stage".into(), viewers }
+    }
+
+    #[tokio::test]
+    async fn viewers_go_by_themselves_or_when_told() {
+        let keyring = Keyring::new(7, vec![Secret::new("secret").unwrap()]).unwrap();
+        let hot = Hot::new(Arc::new(keyring), Duration::from_millis(50));
+        assert!(hot.fill(wish(1)).is_err(), "nowhere to connect to");
+        // Nobody listens on port 1: the viewers knock in vain, and stay.
+        hot.open(SocketAddr::from(([127, 0, 0, 1], 1)));
+        hot.fill(wish(3)).unwrap();
+        assert_eq!(hot.told()["viewers"], 3);
+        let gone = async {
+            while hot.told()["viewers"] != 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("they stay for ever");
+        hot.fill(wish(5)).unwrap();
+        hot.fill(wish(0)).unwrap();
+        assert_eq!(hot.told(), json!({"groupID": "live-stage", "viewers": 0, "secondsLeft": 0}));
+        assert!(hot.fill(wish(VIEWERS_MAX + 1)).is_err());
+    }
 
     #[test]
     fn only_the_own_page_may_ask() {

@@ -69,7 +69,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = sources.read()?;
     let level = log::start(&config.log)?;
     let keyring = Arc::new(config.app.keyring.clone());
-    let hot = hot::Hot::new(keyring.clone());
+    let hot = hot::Hot::new(keyring.clone(), hot::LASTS);
     let site = assets::page().route("/demo/session", get(session).with_state(keyring.clone())).merge(hot::route(hot.clone()));
     let begun = |server: &Server| {
         let rooms = make_rooms(server.node.clone());

@@ -5,7 +5,10 @@ import { test } from 'node:test';
 import { begin, button, quietRoom, ready, shot, truth, until, visit } from './world.mjs';
 
 const MINUTE_MS = 60_000;
-const VIEWERS_STEP = 2; // 100 viewers
+const VIEWERS_STEP = 3;
+const VIEWERS = 300;
+// Chromium draws in software here, and the program and its viewers want the same processors: a floor, not an aim.
+const FRAMES_MIN = 30;
 const HEAP_GROWTH_MAX = 6e6;
 const NODES_GROWTH_MAX = 400;
 // The page's own work for one frame: at 50 frames a second there are 20 ms, and the browser needs its part of them.
@@ -44,7 +47,7 @@ test('a minute of a hot room', async (t) => {
   await button(page, 'Instruments').click();
   await page.locator('#hot-viewers').fill(String(VIEWERS_STEP));
   await button(page, 'Heat up').click();
-  await page.locator('#viewers').filter({ hasText: /^101$/ }).waitFor({ timeout: 30_000 });
+  await page.locator('#viewers').filter({ hasText: new RegExp(`^${VIEWERS + 1}$`) }).waitFor({ timeout: 30_000 });
   await until('likes pour in', async () => Number(await page.locator('#score').getAttribute('data-value')) > 500);
   const [start, before] = [await frames(), await held()];
   await page.waitForFunction((end) => performance.now() > end, start.at + MINUTE_MS, { timeout: 2 * MINUTE_MS, polling: 500 });
@@ -55,6 +58,7 @@ test('a minute of a hot room', async (t) => {
   const rate = ((end.frames - start.frames) / (end.at - start.at)) * 1_000;
   const work = (end.ms - start.ms) / (end.frames - start.frames);
   t.diagnostic(`${rate.toFixed(1)} frames a second, ${work.toFixed(2)} ms of the page's own work in each; heap ${(before.heap / 1e6).toFixed(1)} → ${(after.heap / 1e6).toFixed(1)} MB, nodes ${before.nodes} → ${after.nodes}`);
+  assert.ok(rate > FRAMES_MIN, `${rate} frames a second`);
   assert.ok(work < WORK_MS_MAX, `${work} ms of work for a frame`);
   assert.ok(after.heap - before.heap < HEAP_GROWTH_MAX, `${before.heap} → ${after.heap} bytes of heap`);
   assert.ok(after.nodes - before.nodes < NODES_GROWTH_MAX, `${before.nodes} → ${after.nodes} nodes`);

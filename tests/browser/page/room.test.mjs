@@ -71,10 +71,11 @@ test('every digit of a 64-bit counter is shown, and a refused tap is taken back'
   const room = await quietRoom();
   const near = '9223372036854775806';
   await ask('host', { cmd: 'joinGroup', groupID: room.groupID },
-    { cmd: 'setGroupCounters', groupID: room.groupID, counters: { like: near, low: '-9223372036854775808' } });
+    { cmd: 'setGroupCounters', groupID: room.groupID, counters: { like: near, '<b>low</b>': '-9223372036854775808' } });
   const { page, leave } = await visit({ room });
   await shows(page, 'like', near);
-  await shows(page, 'low', '-9223372036854775808');
+  await shows(page, '<b>low</b>', '-9223372036854775808');
+  await page.locator('#others').getByText('<b>low</b>', { exact: true }).waitFor();
   await button(page, 'Like').click();
   await page.getByText('9,223,372,036,854,775,807', { exact: true }).waitFor();
   await figure(page, 'confirmed', 1);
