@@ -3,7 +3,7 @@
 import { makeBeside } from './live/beside.js';
 import { Board } from './live/board.js';
 import { makeFrames } from './live/frames.js';
-import { makeGifts } from './live/gifts.js';
+import { makeGifts, OWN } from './live/gifts.js';
 import { makeHearts } from './live/hearts.js';
 import { makeHost } from './live/host.js';
 import { makeHot } from './live/hot.js';
@@ -192,7 +192,7 @@ function grew({ key, grown, own, interval, now }) {
   if (own > 0n) hearts.rise(key, own, { own: true, interval: 0, now });
   if (grown > own) hearts.rise(key, grown - own, { own: false, interval, now });
   if (!gift) return;
-  if (own > 0n) gifts.give('You', gift, own, now);
+  if (own > 0n) gifts.give(OWN, gift, own, now);
   if (grown > own) gifts.give('The room', gift, grown - own, now);
 }
 

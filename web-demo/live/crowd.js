@@ -6,7 +6,7 @@ const TURN = Math.PI * 2;
 const PHONES_MAX = 40;
 
 function row(width, size, seed, light, dark) {
-  const sheet = new OffscreenCanvas(Math.ceil(width * 1.08), Math.ceil(size * 4.2));
+  const sheet = new OffscreenCanvas(Math.ceil(width * 1.08), Math.ceil(size * 6));
   const pen = sheet.getContext('2d');
   const chance = seeded(seed);
   for (let x = -size; x < sheet.width + size; x += size * (1.25 + chance() * 0.5)) {
@@ -25,7 +25,7 @@ function person(pen, x, top, size, kind) {
   pen.fill();
   pen.beginPath();
   pen.ellipse(x, top + size * 1.25, size * 0.72, size * 0.95, 0, Math.PI, TURN);
-  pen.rect(x - size * 0.72, top + size * 1.2, size * 1.44, size * 2);
+  pen.rect(x - size * 0.72, top + size * 1.2, size * 1.44, size * 4);
   pen.fill();
   if (kind !== 0 && kind !== 3) return;
   const side = kind === 0 ? 1 : -1;

@@ -7,12 +7,15 @@ import { digits } from './things.js';
 const LANES_MAX = 3;
 const LAST_WORD_MS = 1_400;
 
+/** The name of the viewer himself, whose lanes give way last. */
+export const OWN = 'You';
+
 /** Shows lanes in `list`. */
 export function makeGifts(list) {
   const lanes = new Map();
 
   function open(name, who, gift) {
-    if (lanes.size >= LANES_MAX) close(lanes.keys().next().value);
+    if (lanes.size >= LANES_MAX) close([...lanes.keys()].find((each) => lanes.get(each).who !== OWN) ?? lanes.keys().next().value);
     const item = document.createElement('li');
     item.dataset.key = gift.key;
     item.dataset.who = who;
@@ -21,7 +24,7 @@ export function makeGifts(list) {
     const times = document.createElement('b');
     item.append(text, times);
     list.append(item);
-    const lane = { item, times, combo: new Combo(), over: null };
+    const lane = { who, item, times, combo: new Combo(), over: null };
     lanes.set(name, lane);
     return lane;
   }

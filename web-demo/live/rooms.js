@@ -30,8 +30,12 @@ export function makeRooms(list, onChoose) {
 
     mark(groupID) {
       for (const button of list.querySelectorAll('button')) {
-        button.toggleAttribute('aria-current', button.dataset.group === groupID);
-        if (button.dataset.group === groupID) button.setAttribute('aria-current', 'true');
+        if (button.dataset.group !== groupID) {
+          button.removeAttribute('aria-current');
+          continue;
+        }
+        button.setAttribute('aria-current', 'true');
+        button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
       }
     },
   };

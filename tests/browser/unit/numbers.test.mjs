@@ -190,6 +190,8 @@ test('a slow screen gets a coarser picture, a fast one keeps its own', () => {
   assert.equal(quality.grade, GRADES[0]);
   for (let frame = 0; frame < 4_000; frame += 1) quality.frame(40);
   assert.equal(quality.grade, GRADES.at(-1));
+  for (let frame = 0; frame < 200_000; frame += 1) quality.frame(16.7);
+  assert.equal(quality.grade, GRADES[0], 'and tries a finer one when it is fast again');
 });
 
 test('a room forgets a counter that is gone, unless an own tap is on its way', () => {
