@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { begin, button, figure, quietRoom, ready, risen, shot, shows, until, visit } from './world.mjs';
+import { begin, button, figure, press, quietRoom, ready, risen, shot, shows, until, visit } from './world.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core'), 'utf8');
 const PHONE = { viewport: { width: 375, height: 812 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
@@ -66,7 +66,7 @@ test('who asked for no motion sees none, and every number', async () => {
   await until('the picture is drawn', async () => (await picture()).length > 20_000);
   const before = await picture();
   await button(page, 'Like').click();
-  for (let gifts = 0; gifts < 2; gifts += 1) await page.locator('#crown').click();
+  await press(page, 'crown', 2);
   await page.locator('#score').filter({ hasText: /^1$/ }).waitFor();
   await page.locator('#lanes li[data-over]').filter({ hasText: '×2 combo!' }).waitFor();
   assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
@@ -91,8 +91,8 @@ for (const [name, { panels = [], ...options }] of Object.entries({
     await ready(page);
     for (const panel of panels) await button(page, panel).click();
     for (let taps = 0; taps < 4; taps += 1) {
-      await page.locator('#like').click();
-      await page.locator('#crown').click();
+      await press(page, 'like', 1);
+      await press(page, 'crown', 1);
     }
     await figure(page, 'confirmed', 8);
     await page.locator('#viewers').filter({ hasText: /^\d+$/ }).waitFor();

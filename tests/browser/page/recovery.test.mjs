@@ -96,7 +96,7 @@ test('after an orderly stop the page says so and comes back', async () => {
   await figure(page, 'confirmed', 1);
   await gateway.end('SIGTERM');
   await page.locator('#link[data-state="waiting"]').waitFor();
-  assert.match(await page.locator('#link').getAttribute('title'), /restarting|lost|reached/);
+  assert.match(await page.locator('#link').getAttribute('title'), /restart|lost|reached/);
   await button(page, 'Like').click();
   await figure(page, 'waiting', 1);
   await gateway.start();
