@@ -56,11 +56,6 @@ export function makeHearts(canvas, origin) {
   }
 
   return {
-    /** How many rise, or wait to. Never above 350. */
-    get count() {
-      return alive.length;
-    },
-
     /** Lets as many rise as were counted (a BigInt), spread over the interval in milliseconds. */
     rise(key, grown, { own, interval, now }) {
       if (still()) return;

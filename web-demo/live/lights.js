@@ -28,6 +28,26 @@ function beamOf(colour, length) {
   return sheet;
 }
 
+// A ring of bars on the rim of the sun: half of it moves by the music, half by the room.
+function equaliser(pen, { x, y, radius }, night, { time, energy, pulse }) {
+  pen.lineCap = 'round';
+  pen.lineWidth = (radius * TURN) / BARS * 0.46;
+  for (const [colour, from, to] of [[night.left, 0, BARS / 2], [night.right, BARS / 2, BARS]]) {
+    pen.strokeStyle = veil(colour, 0.9);
+    pen.beginPath();
+    for (let bar = from; bar < to; bar += 1) {
+      const angle = Math.PI / 2 + (bar / BARS) * TURN;
+      const mirrored = bar < BARS / 2 ? bar : BARS - bar;
+      const noise = Math.abs(Math.sin(time * 2.3 + mirrored * 0.83) * Math.sin(time * 3.7 + mirrored * 2.17));
+      const high = radius * (0.02 + noise * (0.1 + 0.22 * energy) + 0.05 * pulse);
+      const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+      pen.moveTo(x + cos * radius * 1.06, y + sin * radius * 1.06);
+      pen.lineTo(x + cos * (radius * 1.06 + high), y + sin * (radius * 1.06 + high));
+    }
+    pen.stroke();
+  }
+}
+
 /** The lights of a stage of this size. `draw(pen, show)` wants `show.time` in seconds, `energy` and `pulse` from 0 to 1. */
 export function makeLights(place, night) {
   const length = place.floor * 0.98;
@@ -72,27 +92,6 @@ export function makeLights(place, night) {
     }
   }
 
-  // A ring of bars on the rim of the sun: half of it moves by the music, half by the room.
-  function equaliser(pen, { time, energy, pulse }) {
-    const { x, y, radius } = place.sun;
-    pen.lineCap = 'round';
-    pen.lineWidth = (radius * TURN) / BARS * 0.46;
-    for (const [colour, from, to] of [[night.left, 0, BARS / 2], [night.right, BARS / 2, BARS]]) {
-      pen.strokeStyle = veil(colour, 0.9);
-      pen.beginPath();
-      for (let bar = from; bar < to; bar += 1) {
-        const angle = Math.PI / 2 + (bar / BARS) * TURN;
-        const mirrored = bar < BARS / 2 ? bar : BARS - bar;
-        const noise = Math.abs(Math.sin(time * 2.3 + mirrored * 0.83) * Math.sin(time * 3.7 + mirrored * 2.17));
-        const high = radius * (0.02 + noise * (0.1 + 0.22 * energy) + 0.05 * pulse);
-        const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
-        pen.moveTo(x + cos * radius * 1.06, y + sin * radius * 1.06);
-        pen.lineTo(x + cos * (radius * 1.06 + high), y + sin * (radius * 1.06 + high));
-      }
-      pen.stroke();
-    }
-  }
-
   return {
     draw(pen, show) {
       pen.save();
@@ -100,7 +99,7 @@ export function makeLights(place, night) {
       aurora(pen, show);
       sweep(pen, show);
       pen.restore();
-      equaliser(pen, show);
+      equaliser(pen, place.sun, night, show);
     },
   };
 }

@@ -4,17 +4,12 @@
 const TAPS_WAITING_MAX = 2_000;
 
 export class Tally {
-  #told = null;
+  #told = 0n;
   #shown = 0n;
   #waiting = new Set();
   // Own taps that are surely not in the told value, and those that may be.
   #sure = 0n;
   #doubtful = 0n;
-
-  /** False until the server has told a value. */
-  get known() {
-    return this.#told !== null;
-  }
 
   /** Own taps without an answer. */
   get waiting() {
@@ -50,7 +45,7 @@ export class Tally {
 
   /** What to show now. A doubtful tap keeps the number where it is, and never raises it. */
   look() {
-    const sure = (this.#told ?? 0n) + this.#sure;
+    const sure = this.#told + this.#sure;
     const hoped = sure + this.#doubtful;
     const held = hoped < this.#shown ? hoped : this.#shown;
     this.#shown = held > sure ? held : sure;

@@ -30,9 +30,4 @@ export class Tween {
     const eased = BigInt(Math.floor(STEPS * (1 - (1 - part) ** 3)));
     return this.#from + ((this.#aim - this.#from) * eased) / BigInt(STEPS);
   }
-
-  /** True where nothing moves any more. */
-  rests(now) {
-    return now - this.#startedAt >= this.#lasts;
-  }
 }

@@ -9,7 +9,7 @@ const VIEWERS_STEP = 2;
 const VIEWERS = 100;
 // Chromium draws in software here, and shares its processors with the program, the viewers and whatever else runs: a page that
 // hangs is found out by this floor, one that costs too much by its own work. A calm machine shows 50 and more.
-const FRAMES_MIN = 15;
+const FRAMES_MIN = 10;
 const HEAP_GROWTH_MAX = 6e6;
 const NODES_GROWTH_MAX = 400;
 // At 50 frames a second there are 20 ms for each, and the browser needs its part of them.
