@@ -44,6 +44,7 @@ export function makeInstruments({ look, ping }) {
     const value = document.createElement('dd');
     term.textContent = words;
     value.id = `stat-${name}`;
+    value.textContent = '–';
     row.append(term, value);
     byID('figures').append(row);
     return value;
