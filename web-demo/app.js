@@ -1,163 +1,235 @@
-// The demo page: puts the connection, the rooms and the view together.
+// The live room of the demo: puts the session, the rooms, the stage and the panels together. What a part knows, it knows alone.
 
-import { Panel } from './panel.js';
-import { Room } from './room.js';
-import { Socket } from './socket.js';
-import { View } from './view.js';
+import { makeBeside } from './live/beside.js';
+import { Board } from './live/board.js';
+import { makeFrames } from './live/frames.js';
+import { makeGifts, OWN } from './live/gifts.js';
+import { makeHearts } from './live/hearts.js';
+import { makeHost } from './live/host.js';
+import { makeHot } from './live/hot.js';
+import { makeInstruments } from './live/instruments.js';
+import { makeLine } from './live/line.js';
+import { makeLink } from './live/link.js';
+import { makePanels } from './live/panels.js';
+import { Room } from './live/room.js';
+import { inOrder, kindOf, makeRooms } from './live/rooms.js';
+import { makeVoice } from './live/say.js';
+import { makeSession } from './live/session.js';
+import { makeStage } from './live/stage.js';
+import { GIFTS } from './live/things.js';
+import { viewerName } from './live/viewer.js';
 
-const SESSION_MS_MAX = 10_000;
+const WATCHERS_EVERY_MS = 4_000;
+const TICK_MS = 200;
 const REFUSED = {
-  6014: 'The login is gone. Reload the page.',
-  10004: 'The server does not take this value: the result would not fit into 64 bits, or a field is wrong.',
-  10007: 'You are not a member of this room, so nothing was counted.',
-  10010: 'This room does not exist any more.',
-  10063: 'This room has no place for another counter: 20 is the limit.',
+  10004: 'The server does not take this: the number would not fit into 64 bits',
+  10007: 'You are not a member of this room, so nothing was counted',
+  10010: 'This room does not exist any more',
+  10063: 'This room has no place for another counter: 20 is the limit',
 };
 
-const userID = viewerID();
+const byID = (id) => document.getElementById(id);
+const userID = viewerName(location.href);
 const rooms = new Map();
-const wanted = new Set();
 let groups = [];
 let current = null;
+let state = 'connecting';
+let viewers = null;
+let confirmed = 0;
 
-const panel = new Panel({ onTryNow: () => socket.tryNow() });
-const view = new View({ onChoose: choose, onWrite: write });
-const socket = new Socket({
-  url: new URL('/ws', location.href.replace(/^http/, 'ws')),
-  credentials,
-  on: {
-    state: (name, detail) => {
-      panel.state(name, detail);
-      refresh();
-    },
-    ready: () => Promise.all([...wanted].map(join)),
-    event,
-    frame: (direction, text) => panel.frame(direction, text),
-    ack: (ms) => panel.ack(ms),
-    roundTrip: (ms) => panel.roundTrip(ms),
-    slow: (ms, { code }) => view.slowDown(ms, code === 2996 ? 'Slow down' : 'The server cannot write just now'),
-  },
+const board = new Board({ onTap: tap, onGrowth: grew });
+const stage = makeStage(byID('picture'));
+const hearts = makeHearts(byID('rising'), (own, key) => board.origin(own, key));
+const gifts = makeGifts(byID('lanes'));
+const frames = makeFrames(paint);
+const voice = makeVoice(byID('notice'), byID('summary'), () => ({ room: current, viewers }));
+const list = makeRooms(byID('rooms'), enter);
+const instruments = makeInstruments({ look: () => ({ state, waiting: waiting(), confirmed }), ping: () => session.chat?.isReady() && session.chat.ping().catch(() => {}) });
+const line = makeLine({ frame: instruments.frame });
+const link = makeLink(() => session.tryNow());
+const session = makeSession({ userID, line, on: { groups: know, state: turn, lost, counter, dismissed, membership } });
+const onStage = () => current?.group ?? null;
+const host = makeHost({ room: onStage, viewer: userID, onAdmitted: join });
+const beside = makeBeside(byID('phone'), userID);
+
+makeHot(onStage);
+makePanels({ beside: { open: () => current && beside.open(current.group.groupID), close: beside.close }, host, instruments: { open() {}, close() {} } });
+byID('me').textContent = userID;
+document.body.toggleAttribute('data-alone', new URL(location.href).searchParams.has('alone'));
+byID('cut').addEventListener('click', () => {
+  line.cut(!line.isCut);
+  byID('cut').setAttribute('aria-checked', String(line.isCut));
+  if (!line.isCut) session.tryNow();
 });
+setInterval(watch, WATCHERS_EVERY_MS);
+setInterval(tick, TICK_MS);
+session.start();
+frames.wake();
 
-view.viewer(userID);
-addEventListener('online', () => socket.tryNow());
-socket.start();
-
-// Only the name is kept, so that a reload is the same viewer and a second tab another one.
-function viewerID() {
-  const kept = sessionStorage.getItem('tallycast.viewer');
-  if (kept !== null && /^viewer-[0-9a-z]{4,12}$/.test(kept)) return kept;
-  const made = `viewer-${crypto.randomUUID().slice(0, 6)}`;
-  sessionStorage.setItem('tallycast.viewer', made);
-  return made;
+function know(told) {
+  groups = inOrder(told);
+  list.show(groups);
+  const asked = current?.group.groupID ?? new URL(location.href).searchParams.get('room');
+  const first = groups.find(({ groupID }) => groupID === asked) ?? groups[0];
+  if (!current && first) show(first);
+  list.mark(current?.group.groupID);
 }
 
-// A fresh signature for each connection: none is kept, and none can run out while the page waits.
-async function credentials() {
-  let answer;
-  try {
-    const signal = AbortSignal.timeout(SESSION_MS_MAX);
-    answer = await fetch(`/demo/session?userID=${encodeURIComponent(userID)}`, { cache: 'no-store', signal });
-  } catch {
-    throw new Error('The server cannot be reached.');
+function turn(name, detail) {
+  state = name;
+  link.show(name, detail);
+  if (name === 'stopped') for (const room of rooms.values()) room.leave();
+  if (name === 'connected' && current && !current.known) join();
+  allow();
+}
+
+function lost() {
+  for (const room of rooms.values()) room.lose();
+  instruments.lose();
+}
+
+function enter(groupID) {
+  const before = current;
+  if (before?.group.groupID === groupID) return;
+  // A live room is left for good when another one is entered; of the others one stays a member.
+  if (before?.known && before.group.type === 'AVChatRoom') {
+    before.leave();
+    session.chat.quitGroup(before.group.groupID).catch(() => {});
   }
-  if (!answer.ok) throw new Error(`The server gave no session (HTTP ${answer.status}).`);
-  const session = await answer.json();
-  groups = session.groups;
-  view.rooms(groups);
-  const there = groups.find(({ groupID }) => groupID === current?.groupID);
-  const first = there ?? groups.find(({ type }) => type === 'AVChatRoom') ?? groups[0];
-  if (first && first !== current) show(first);
-  return { userID: session.userID, userSig: session.userSig };
-}
-
-function choose(groupID) {
   show(groups.find((group) => group.groupID === groupID));
-  if (socket.ready) join(groupID);
+  if (state === 'connected' && !current.known) join();
 }
 
 function show(group) {
-  if (!rooms.has(group.groupID)) rooms.set(group.groupID, new Room());
-  if (current?.groupID !== group.groupID) current = group;
-  wanted.add(group.groupID);
-  view.turnTo(group);
-  refresh();
+  if (!rooms.has(group.groupID)) rooms.set(group.groupID, new Room(group));
+  current = rooms.get(group.groupID);
+  viewers = null;
+  byID('viewers').textContent = '–';
+  byID('room-name').textContent = group.name;
+  byID('room-kind').textContent = kindOf(group);
+  const address = new URL(location.href);
+  address.searchParams.set('room', group.groupID);
+  history.replaceState(null, '', address);
+  list.mark(group.groupID);
+  board.turnTo(current);
+  stage.turnTo(groups.indexOf(group));
+  gifts.clear();
+  beside.turnTo(group.groupID);
+  host.turnTo();
+  voice.notice('');
+  allow();
 }
 
-async function join(groupID) {
-  const answer = await socket.request({ cmd: 'joinGroup', groupID });
-  if (answer.code === -2) return;
-  if (answer.code === 0) {
-    rooms.get(groupID).snapshot(answer.data);
-  } else {
-    leave(groupID);
-    if (groupID === current.groupID) view.notice(whyNot(answer), 'bad');
+async function join() {
+  const room = current;
+  if (!room) return;
+  try {
+    await session.chat.joinGroup({ groupID: room.group.groupID });
+    room.known = true;
+    if (room === current) voice.notice('');
+  } catch (fault) {
+    if (room === current) voice.notice(whyNot(fault), 'bad');
   }
-  if (groupID === current.groupID) refresh();
+  allow();
+  watch();
+  frames.wake();
 }
 
 function whyNot({ code, message }) {
   if (code === 10010) return `This room does not exist any more (${code}).`;
   if (code !== 10007) return `The room did not let you in: ${message} (${code}).`;
-  return current.type === 'Private'
-    ? `This room is private: only members get in, and nobody has added ${userID} yet (10007).`
+  return current.group.type === 'Private'
+    ? `This room is private: only members get in, and nobody has added ${userID} yet (10007). The host can.`
     : `This room does not let viewers join by themselves: somebody has to add ${userID} (10007).`;
 }
 
-function leave(groupID) {
-  wanted.delete(groupID);
-  rooms.set(groupID, new Room());
-}
-
-async function write({ cmd, key, value }) {
-  if (!mayWrite()) return;
-  const { name } = current;
-  const outcome = socket.write({ cmd, groupID: current.groupID, key, value });
-  refresh();
-  if (!socket.ready) view.notice('Kept: your clicks go out when the connection is back.', 'kept');
-  const { code, message, sent } = await outcome;
-  refresh();
-  if (code === 0) {
-    view.settle('kept');
-    return panel.confirmed();
-  }
-  if (code !== -1) return view.notice(`${name}: ${REFUSED[code] ?? message} (${code})`, 'bad');
-  view.notice(sent
-    ? `${name}: one click found no answer in 60 s. It may have counted or not.`
-    : `${name}: one click could not be sent in 60 s and was dropped. It has not counted.`, 'bad');
-}
-
-// Clicks are taken while the connection is away, too: they wait, up to a limit, and go out when it is back.
-function mayWrite() {
-  return Boolean(current) && rooms.get(current.groupID).known && !socket.writesFull;
-}
-
-function refresh() {
-  if (!current) return;
-  const room = rooms.get(current.groupID);
-  const waiting = socket.ready ? 'Nothing has been counted here yet. Be the first.' : 'The counters appear once the connection is up.';
-  view.counters(room, room.known || !socket.ready ? waiting : '');
-  view.allow(mayWrite());
-  panel.waiting(socket.writesWaiting);
-}
-
-function event(name, data) {
-  const { groupID } = data;
+function counter({ groupID, key, value }) {
   const room = rooms.get(groupID);
-  const here = groupID === current?.groupID;
-  if (name === 'GROUP_COUNTER_UPDATED') {
-    panel.pushed();
-    if (room?.push(data) && here) refresh();
-  } else if (name === 'GROUP_RESYNC') {
-    if (room?.known) room.resync(data);
-    if (here) refresh();
-  } else if (name === 'GROUP_DISMISSED' || (name === 'GROUP_MEMBERSHIP_CHANGED' && data.status === 'removed')) {
-    leave(groupID);
-    if (here) view.notice(name === 'GROUP_DISMISSED' ? 'This room has been closed.' : 'You have been removed from this room.', 'bad');
-    if (here) refresh();
-  } else if (name === 'GROUP_MEMBERSHIP_CHANGED' && here) {
-    wanted.add(groupID);
-    view.notice('You have been added to this room.');
-    join(groupID);
+  if (!room) return;
+  if (value === 0n && !Object.hasOwn(session.chat.counters(groupID) ?? {}, key)) room.drop(key);
+  else room.tell(key, value);
+  frames.wake();
+}
+
+function dismissed({ groupID }) {
+  gone(groupID, 'This room has been closed.');
+}
+
+function membership({ groupID, status }) {
+  if (status === 'removed') gone(groupID, 'You have been removed from this room.');
+  else if (groupID === current?.group.groupID) join();
+}
+
+function gone(groupID, words) {
+  rooms.get(groupID)?.leave();
+  if (groupID === current?.group.groupID) voice.notice(words, 'bad');
+  allow();
+}
+
+// Taps are taken while the connection is away, too: they wait in the SDK, and go out when it is back.
+async function tap(key) {
+  const room = current;
+  const settle = room.tap(key);
+  if (!settle) return voice.notice('Too many taps wait already.', 'bad');
+  board.tapped(key);
+  frames.wake();
+  if (state !== 'connected') voice.notice('Kept: your taps go out when the connection is back.', 'kept');
+  try {
+    await session.chat.tap({ groupID: room.group.groupID, key });
+    confirmed += 1;
+    voice.settle('kept');
+  } catch (fault) {
+    voice.notice(`${room.group.name}: ${REFUSED[fault.code] ?? fault.message} (${fault.code}).`, 'bad');
   }
+  settle();
+  frames.wake();
+}
+
+function grew({ key, grown, own, interval, now }) {
+  stage.grow(grown > 1_000n ? 1_000 : Number(grown));
+  const gift = GIFTS.find((each) => each.key === key);
+  if (!gift && key !== 'like') return;
+  if (own > 0n) hearts.rise(key, own, { own: true, interval: 0, now });
+  if (grown > own) hearts.rise(key, grown - own, { own: false, interval, now });
+  if (!gift) return;
+  if (own > 0n) gifts.give(OWN, gift, own, now);
+  if (grown > own) gifts.give('The room', gift, grown - own, now);
+}
+
+function waiting() {
+  let count = 0;
+  for (const room of rooms.values()) count += room.waiting;
+  return count;
+}
+
+function allow() {
+  board.allow(Boolean(current?.known) && state !== 'stopped');
+}
+
+async function watch() {
+  const room = current;
+  if (!room?.known || state !== 'connected' || document.hidden) return;
+  try {
+    const { data } = await session.chat.getGroupOnlineMemberCount(room.group.groupID);
+    if (room !== current) return;
+    viewers = data.memberCount;
+    byID('viewers').textContent = viewers.toLocaleString('en-US');
+    stage.watch(viewers);
+  } catch {
+    // The next look tells.
+  }
+}
+
+// What goes on where nothing moves, too.
+function tick() {
+  const now = performance.now();
+  gifts.tick(now);
+  board.rate(now);
+}
+
+function paint(now, gap) {
+  board.paint(now);
+  hearts.paint(now);
+  stage.paint(now, gap);
+  instruments.painted();
 }

@@ -1,5 +1,6 @@
 //! `tallycast demo`: everything on one loopback address, to try it: rooms of every type, viewers who are real clients, a page.
 
+mod hot;
 mod viewers;
 
 use std::net::SocketAddr;
@@ -69,7 +70,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = sources.read()?;
     let level = log::start(&config.log)?;
     let keyring = Arc::new(config.app.keyring.clone());
-    let site = assets::page().route("/demo/session", get(session).with_state(keyring.clone()));
+    let hot = hot::Hot::new(keyring.clone(), hot::LASTS);
+    let site = assets::page().route("/demo/session", get(session).with_state(keyring.clone())).merge(hot::route(hot.clone()));
     let begun = |server: &Server| {
         let rooms = make_rooms(server.node.clone());
         let (address, count) = (server.address, args.viewers);
@@ -77,8 +79,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             if let Err(e) = rooms.await {
                 tracing::error!("the demo's rooms could not be made: {e:#}");
             }
-            viewers::come(address, keyring, count);
+            viewers::come(address, &keyring, count);
         });
+        hot.open(address);
         tracing::info!("open http://{} in a browser, in two tabs; Ctrl-C ends the demo", server.address);
         Ok(())
     };

@@ -2,6 +2,7 @@
 //! are thrown out.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{SIG_SECONDS, unix_seconds};
 use crate::auth::Keyring;
@@ -18,42 +20,71 @@ use crate::domain::name::UserId;
 
 /// Rooms that anybody may join.
 const ROOMS: [&str; 3] = ["live-stage", "game-lounge", "vote-plaza"];
+const CALM: Range<u64> = 400..3000;
+/// A viewer has little to read at a time, and there may be a thousand of them.
+const READ_BYTES: usize = 4096;
+
+/// One simulated viewer.
+pub(super) struct Viewer {
+    pub(super) address: SocketAddr,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) name: String,
+    pub(super) room: String,
+    /// Milliseconds between two taps. From 260 on they keep within the throttle.
+    pub(super) pause: Range<u64>,
+}
 
 /// Lets so many viewers come, for as long as the demo runs.
-pub(super) fn come(address: SocketAddr, keyring: Arc<Keyring>, count: u16) {
+pub(super) fn come(address: SocketAddr, keyring: &Arc<Keyring>, count: u16) {
     for number in 0..count {
-        let keyring = keyring.clone();
-        tokio::spawn(async move {
-            loop {
-                if let Err(e) = stay(address, &keyring, number).await {
-                    tracing::debug!("a simulated viewer left: {e:#}");
-                }
-                tokio::time::sleep(millis(500, 3000)).await;
-            }
-        });
+        let room = ROOMS[usize::from(number) % ROOMS.len()].to_owned();
+        let viewer = Viewer { address, keyring: keyring.clone(), name: format!("sim-{number}"), room, pause: CALM };
+        tokio::spawn(viewer.remain());
     }
 }
 
-async fn stay(address: SocketAddr, keyring: &Keyring, number: u16) -> anyhow::Result<()> {
-    let user = UserId::parse(&format!("sim-{number}"))?;
-    let stream = TcpStream::connect(address).await?;
-    let (mut socket, _) = client_async(format!("ws://{address}/ws"), stream).await?;
-    let sig = keyring.sign(&user, unix_seconds(), SIG_SECONDS);
-    let room = ROOMS[usize::from(number) % ROOMS.len()];
-    ask(&mut socket, json!({"id": 1, "cmd": "login", "userID": user.as_str(), "userSig": sig})).await?;
-    ask(&mut socket, json!({"id": 2, "cmd": "joinGroup", "groupID": room})).await?;
-    loop {
-        let pause = tokio::time::sleep(millis(400, 3000));
-        tokio::pin!(pause);
-        loop {
-            tokio::select! {
-                () = &mut pause => break,
-                heard = socket.next() => drop(heard.context("the gateway closed")??),
+impl Viewer {
+    /// Stays in the room, and comes back whenever the connection is lost. Never ends.
+    pub(super) async fn remain(self) {
+        for failures in 1u32.. {
+            if let Err(e) = self.visit().await {
+                tracing::debug!("a simulated viewer left: {e:#}");
             }
+            // A room that lets nobody in is not to be knocked at by a thousand viewers every second.
+            tokio::time::sleep(millis(500..3000) * failures.min(10)).await;
         }
-        let (key, value) = if fastrand::u8(..) < 24 { ("gift", 10) } else { ("like", 1) };
-        let tap = json!({"id": 3, "cmd": "increaseGroupCounter", "groupID": room, "key": key, "value": value});
-        socket.send(Message::text(tap.to_string())).await?;
+    }
+
+    async fn visit(&self) -> anyhow::Result<()> {
+        let user = UserId::parse(&self.name)?;
+        let stream = TcpStream::connect(self.address).await?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        let (mut socket, _) = client_async_with_config(format!("ws://{}/ws", self.address), stream, Some(config)).await?;
+        let sig = self.keyring.sign(&user, unix_seconds(), SIG_SECONDS);
+        ask(&mut socket, json!({"id": 1, "cmd": "login", "userID": user.as_str(), "userSig": sig})).await?;
+        ask(&mut socket, json!({"id": 2, "cmd": "joinGroup", "groupID": self.room})).await?;
+        loop {
+            let pause = tokio::time::sleep(millis(self.pause.clone()));
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    heard = socket.next() => drop(heard.context("the gateway closed")??),
+                }
+            }
+            let tap = json!({"id": 3, "cmd": "increaseGroupCounter", "groupID": self.room, "key": fancy(), "value": 1});
+            socket.send(Message::text(tap.to_string())).await?;
+        }
+    }
+}
+
+/// What a viewer taps: nearly always the heart, sometimes a gift, and the grander the gift the seldomer.
+fn fancy() -> &'static str {
+    match fastrand::u8(..100) {
+        0..90 => "like",
+        90..96 => "rose",
+        96..99 => "crown",
+        _ => "rocket",
     }
 }
 
@@ -72,6 +103,6 @@ async fn ask(socket: &mut WebSocketStream<TcpStream>, request: Value) -> anyhow:
     }
 }
 
-fn millis(from: u64, to: u64) -> Duration {
-    Duration::from_millis(fastrand::u64(from..to))
+fn millis(range: Range<u64>) -> Duration {
+    Duration::from_millis(fastrand::u64(range))
 }
