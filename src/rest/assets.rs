@@ -11,11 +11,6 @@ use rust_embed::RustEmbed;
 #[folder = "web-demo/"]
 struct Files;
 
-/// What draws charts; it lies where the other page that draws some is made.
-#[derive(RustEmbed)]
-#[folder = "src/cli/bench/report/assets/"]
-struct Charts;
-
 /// The description of the REST calls, which `rest.html` shows.
 const OPENAPI: &str = include_str!("../../docs/openapi.json");
 
@@ -34,11 +29,7 @@ pub fn page() -> Router {
 }
 
 fn file(path: &str, request: &HeaderMap) -> Response {
-    let found = match path.strip_prefix("vendor/") {
-        Some(name) if name.starts_with("uPlot.") => Charts::get(name),
-        _ => Files::get(path),
-    };
-    let Some(file) = found else { return (StatusCode::NOT_FOUND, "there is no such page\n").into_response() };
+    let Some(file) = Files::get(path) else { return (StatusCode::NOT_FOUND, "there is no such page\n").into_response() };
     let tag: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     let tag = format!("\"{tag}\"");
     let headers = [

@@ -9,9 +9,9 @@ use super::{Report, Required, Verdict, json};
 const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const CHARTS: &str = include_str!("assets/charts.js");
-// uPlot 1.6.32, of its npm package, unchanged. MIT: assets/uPlot.LICENSE.
-const UPLOT: &str = include_str!("assets/uPlot.iife.min.js");
-const UPLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
+// uPlot 1.6.32, of its npm package, unchanged. MIT: web-demo/vendor/uPlot.LICENSE.
+const UPLOT: &str = include_str!("../../../../web-demo/vendor/uPlot.iife.min.js");
+const UPLOT_STYLE: &str = include_str!("../../../../web-demo/vendor/uPlot.min.css");
 
 /// The charts over the seconds: their names in `charts.js`, and their titles.
 const SERIES: [(&str, &str); 5] = [
