@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, log};
 use crate::config::{Config, Sources};
+use crate::rest::assets;
 use crate::server::Server;
 
 #[derive(clap::Args)]
@@ -36,7 +37,7 @@ impl Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.sources().read()?;
     let level = log::start(&config.log)?;
-    serve(&config, Router::new(), |_| Ok(()), || Ok(args.sources().read()?), &level)
+    serve(&config, assets::sdk(), |_| Ok(()), || Ok(args.sources().read()?), &level)
 }
 
 /// How long a fatal fault waits before the process ends, so that the answers that tell of it can leave.

@@ -33,6 +33,17 @@ async fn health_and_readiness() {
 }
 
 #[tokio::test]
+async fn the_sdk_is_served_to_pages_from_anywhere_and_the_demo_is_not() {
+    let server = Server::start().await;
+    let module = RawClient::http(server.addr(), "/sdk/index.js").await;
+    assert_eq!(module.status, 200);
+    assert!(module.head.to_lowercase().contains("access-control-allow-origin: *"), "{}", module.head);
+    for missing in ["/", "/index.html", "/sdk/none.js", "/sdk/../index.html", "/demo/session?userID=ann"] {
+        assert_eq!(RawClient::http(server.addr(), missing).await.status, 404, "{missing}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_have_names_and_never_users_or_groups() {
     let server = Server::start().await;
     let mut ann = server.user("ann-of-the-metrics").await;
