@@ -136,15 +136,26 @@ async function compare(page, json) {
 
 test('the page of a real run shows the numbers of its JSON', async () => {
   const [path, whole] = ['html', 'json'].map((ending) => join(folder, `real.${ending}`));
-  const words = 'bench fan-out --members 20 --rate 50 --seconds 2 --warmup 0 --quiet --output';
+  const words = 'bench fan-out --members 20 --rate 50 --seconds 4 --warmup 0 --quiet --output';
   await run(BIN, [...words.split(' '), path, '--output', whole]);
   const { page, leave } = await open(path);
   const json = JSON.parse(await readFile(whole, 'utf8'));
-  assert.equal(json.counts.writes.acknowledged, 100);
+  assert.equal(json.counts.writes.acknowledged, 200);
   assert.ok(await compare(page, json) >= 15);
-  assert.match(await page.textContent('.finding.kept p'), /^100 acknowledged = 100 counted = held by all 20 members$/);
+  assert.match(await page.textContent('.finding.kept p'), /^200 acknowledged = 200 counted = held by all 20 members$/);
   const points = await painted(page);
   for (const chart of ['percentiles', 'deliveries', 'writes', 'latency']) assert.ok(points[chart] > 200, JSON.stringify(points));
+  await leave();
+});
+
+test('a second with nothing measured beside it is drawn', async () => {
+  const lonely = part(1);
+  lonely.seconds.forEach((second, at) => {
+    if (at % 2) second.acknowledgement_p50_us = second.acknowledgement_p99_us = null;
+  });
+  const { page: path } = await merged('lonely', [lonely]);
+  const { page, leave } = await open(path);
+  assert.ok((await painted(page)).latency > 200);
   await leave();
 });
 

@@ -126,6 +126,11 @@
     return splits.map((split) => (leads.includes(Math.round(split / 10 ** Math.floor(Math.log10(split) + 1e-9))) ? split : null));
   }
 
+  /** Whether a line through the values would leave one of them out: it has nothing measured beside it. */
+  function hasLoner(values) {
+    return values.some((value, at) => value != null && values[at - 1] == null && values[at + 1] == null);
+  }
+
   function options(chart, width, height) {
     const { x, y } = chart;
     return {
@@ -145,14 +150,14 @@
       ],
       series: [
         { label: x.label, value: (_, value) => (value == null ? '' : x.say(value)) },
-        ...chart.series.map(({ name, colour: variable, dashed }) => ({
+        ...chart.series.map(({ name, colour: variable, dashed }, at) => ({
           label: name,
           stroke: colour(variable),
           width: 2,
           // The area only where a line stands alone: two would cover each other.
           fill: chart.together && chart.series.length === 1 ? `${colour(variable)}22` : undefined,
           dash: dashed ? [6, 4] : undefined,
-          points: { show: false },
+          points: { show: hasLoner(chart.data[at + 1]), size: 6 },
           value: (_, value) => (value == null ? '' : y.say(value)),
         })),
       ],
