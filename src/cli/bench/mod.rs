@@ -11,7 +11,7 @@ mod machine;
 mod meeting;
 mod own_server;
 mod plan;
-pub mod report;
+mod report;
 mod room;
 mod scan;
 mod scenario;

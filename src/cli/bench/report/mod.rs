@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use latency::Latency;
 pub use merge::Args as MergeArgs;
-pub use require::{Requirement, figures as figures_that_can_be_required};
+pub use require::Requirement;
 pub use show::Showing;
 
 /// The result of one load test, or of several processes' parts of one.

@@ -66,7 +66,7 @@ fn names_are_unique_and_found() {
     let names = names();
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     assert!(names.iter().all(|name| Figure::named(name).is_some()));
-    let text = figures_that_can_be_required();
+    let text = super::super::require::figures();
     assert!(SINGLE.iter().all(|figure| text.contains(figure.name)) && Span::ALL.iter().all(|span| text.contains(span.name())), "{text}");
 }
 
