@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 
-use super::export::Export;
+use super::export::{Export, Format};
 use crate::group::node::Node;
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `/healthz`: the process lives.
 pub fn health() -> Router {
@@ -33,10 +31,11 @@ pub fn internal(node: Arc<Node>) -> Router {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Export(node)));
     let registry = Arc::new(registry);
-    let metrics = move || async move {
-        let mut text = String::new();
-        match prometheus_client::encoding::text::encode(&mut text, &registry) {
-            Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+    let metrics = move |headers: HeaderMap| async move {
+        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let format = Format::wanted(&accept.collect::<Vec<_>>().join(","));
+        match format.write(&registry) {
+            Ok(text) => ([(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")], text).into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     };

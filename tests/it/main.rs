@@ -18,6 +18,7 @@ mod http;
 mod integers;
 mod login;
 mod members;
+mod metrics;
 mod operations;
 mod ops;
 mod oracles;
