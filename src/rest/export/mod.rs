@@ -14,12 +14,16 @@ use prometheus_client::encoding::DescriptorEncoder;
 use sheet::{Sheet, Times};
 pub use text::Format;
 
+use super::audit::Audit;
 use crate::group::node::Node;
 use crate::metrics::{CLOSE_CODES, Count, ShardMetrics};
 use crate::store::SYNC_BOUNDS_MICROS;
 
 /// What a scrape reads.
-pub struct Export(pub Arc<Node>);
+pub struct Export {
+    node: Arc<Node>,
+    audit: Audit,
+}
 
 impl fmt::Debug for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,12 +42,17 @@ impl Collector for Export {
 }
 
 impl Export {
+    /// Everything that is counted.
+    pub fn new(node: Arc<Node>, audit: Audit) -> Self {
+        Self { node, audit }
+    }
+
     fn sum(&self, cell: fn(&ShardMetrics) -> &Count) -> u64 {
-        self.0.metrics.iter().map(|shard| cell(shard).get()).sum()
+        self.node.metrics.iter().map(|shard| cell(shard).get()).sum()
     }
 
     fn put_connections(&self, sheet: &mut Sheet) -> Result<(), Error> {
-        let shards = &self.0.metrics;
+        let shards = &self.node.metrics;
         let open: i64 = shards.iter().map(|shard| shard.connections.load(Relaxed)).sum();
         sheet.gauge("tallycast_connections", "Open WebSocket connections", open)?;
         let count = |at: usize| shards.iter().map(|shard| shard.closes[at].get()).sum::<u64>();
@@ -55,17 +64,18 @@ impl Export {
 
     fn put_answers(&self, sheet: &mut Sheet) -> Result<(), Error> {
         let mut cells = BTreeMap::new();
-        for (cmd, code, count) in self.0.metrics.iter().flat_map(|shard| shard.answers.iter()) {
+        for (cmd, code, count) in self.node.metrics.iter().flat_map(|shard| shard.answers.iter()) {
             *cells.entry((cmd.map_or("none", |cmd| cmd.name()), code.number())).or_insert(0) += count;
         }
         let cells = cells.into_iter().map(|((cmd, code), count)| ([("cmd", cmd.to_owned()), ("code", code.to_string())], count));
         sheet.counters("tallycast_answers", "Answers given, by command and code", cells)?;
         let cell = |((command, code), count): ((&str, u32), u64)| ([("command", command.to_owned()), ("code", code.to_string())], count);
-        sheet.counters("tallycast_rest_answers", "REST calls answered, by command and code", self.0.calls().into_iter().map(cell))
+        sheet.counters("tallycast_rest_answers", "REST calls answered, by command and code", self.node.calls().into_iter().map(cell))?;
+        sheet.counter("tallycast_audit_lost_lines", "Lines of the audit that could not be written", self.audit.lost())
     }
 
     fn put_groups(&self, sheet: &mut Sheet) -> Result<(), Error> {
-        let (node, shards) = (&self.0, &self.0.metrics);
+        let (node, shards) = (&self.node, &self.node.metrics);
         let groups: i64 = shards.iter().map(|shard| shard.groups.load(Relaxed)).sum();
         sheet.gauge("tallycast_groups", "Groups in memory", groups)?;
         sheet.gauge("tallycast_users", "Users online or with calls that still count", node.users.len() as i64)?;
@@ -80,7 +90,7 @@ impl Export {
     }
 
     fn put_store(&self, sheet: &mut Sheet) -> Result<(), Error> {
-        let stats = self.0.store.stats();
+        let stats = self.node.store.stats();
         for (name, help, value) in [
             ("tallycast_store_journal_bytes", "Bytes of the journal on disk", stats.journal.bytes),
             ("tallycast_store_table_bytes", "Bytes of the table on disk", stats.table.bytes),
