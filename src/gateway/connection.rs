@@ -225,12 +225,12 @@ impl Connection {
             Body::OnlineCount(group) => (group, Ask::Online),
         };
         let Some(Login { user, .. }) = login else { return Next::More };
-        if matches!(ask, Ask::Join) && self.has_too_many_groups(&group) {
+        if matches!(ask, Ask::Join) && !self.door.shard.keep_place(self.id.get(), &group) {
             let refusal = Refusal::new(Code::TooManyGroups, "this connection is in as many groups as it may be: quit one first");
             self.answer(frame.cmd, &frame.id, &Err(refusal));
             return Next::More;
         }
-        self.bell.told(matches!(ask, Ask::Join));
+        self.bell.told();
         let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id);
         self.door.shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
         Next::More
@@ -242,14 +242,6 @@ impl Connection {
             Ok(()) => self.put_answer(cmd, id, &Err(refusal)),
         }
         Next::More
-    }
-
-    fn has_too_many_groups(&self, group: &crate::domain::name::GroupId) -> bool {
-        let max = self.door.gate.limits.groups_per_connection_max;
-        let mut outboxes = self.door.shard.outboxes.borrow_mut();
-        let Some(places) = outboxes.places(self.id.get().slot) else { return false };
-        let joining = self.bell.joining.get();
-        max > 0 && places.len() + joining >= max && !places.iter().any(|place| place.room.borrow().group == *group)
     }
 
     /// Answers at once.

@@ -1,23 +1,21 @@
 //! The pushes of one shard: newer values come into its rooms, and their cursors go round, a step at a turn.
 
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::Incarnation;
 use super::inbox::Update;
-use super::outbox::Place;
 use super::shard::{RoomRef, Shard};
-use crate::domain::name::GroupId;
 use crate::protocol::close::Close;
 
 /// Seats that a cursor looks at before others have their turn.
-const SEATS_PER_STEP: usize = 128;
+pub(super) const SEATS_PER_STEP: usize = 128;
 /// Seats of a room whose pushes a turn's answers wait for: so an answer and its push go in one write.
 const SEATS_ANSWERS_WAIT_FOR: usize = 32;
 
 impl Shard {
     /// Gives newer values to the members on this shard; `conflated` of them are told no more.
-    pub(super) fn publish_here(&self, group: &GroupId, updates: &[Update], conflated: u64) {
-        let Some(room) = self.rooms.borrow().get(group).cloned() else { return };
+    pub(super) fn publish_here(&self, of: &Incarnation, updates: &[Update], conflated: u64) {
+        let Some(room) = self.rooms.borrow().get(&of.group).filter(|room| room.borrow().of == *of).cloned() else { return };
         let mut guest = room.borrow_mut();
         let conflated = conflated * guest.len() as u64 + guest.publish(updates, self.now());
         self.metrics().pushes_conflated.add(conflated);
@@ -83,20 +81,5 @@ impl Shard {
             self.frames_left.set((self.frames_left.get() + fresh).min((per_second / 10).max(1)));
         }
         self.frames_left.get() as usize
-    }
-
-    /// Takes a seat out of its room, and the room away where it was the last.
-    pub(super) fn vacate(&self, place: Place) {
-        let Place { room, at } = place;
-        let mut guest = room.borrow_mut();
-        if let Some(moved) = guest.rise(at)
-            && let Some(places) = self.outboxes.borrow_mut().places(moved)
-            && let Some(place) = places.iter_mut().find(|place| Rc::ptr_eq(&place.room, &room))
-        {
-            place.at = at;
-        }
-        if guest.is_empty() {
-            self.rooms.borrow_mut().remove(&guest.group);
-        }
     }
 }

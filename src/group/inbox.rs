@@ -11,7 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::Command;
+use super::{Command, Incarnation};
 use crate::domain::name::{CounterKey, GroupId};
 use crate::protocol::close::Close;
 use crate::protocol::request::Cmd;
@@ -36,24 +36,43 @@ pub struct Update {
 pub enum Seating {
     /// Nothing changes.
     Same,
-    /// It gets pushes above this version. The number is the group's type in `GroupType::ALL`.
-    Sit(GroupId, u64, u8),
+    /// It gets pushes from now on.
+    Sit(Sitting),
     /// It gets no more.
-    Rise(GroupId),
+    Rise(Incarnation),
+    /// It gets no seat, and the place that was kept for one is free again.
+    Not(GroupId),
+}
+
+/// How a connection sits down.
+#[derive(Debug)]
+pub struct Sitting {
+    /// In which group.
+    pub of: Incarnation,
+    /// It gets pushes above this version.
+    pub seen: u64,
+    /// The group's type in `GroupType::ALL`.
+    pub kind: u8,
+    /// The home's number of this seating: who loses the seat names it, so that it cannot be taken for a later one.
+    pub seating: u32,
+    /// The user asked for it. Such a seat may take the place of one that somebody else caused, never the other way round.
+    pub asked: bool,
+    /// A place was kept for it.
+    pub has_place: bool,
 }
 
 /// One thing said to a shard.
 pub enum Letter {
     /// For a group at home there.
     Command(Command),
-    /// A connection of that shard no longer sits in a group at home here.
-    Detach(GroupId, ConnId),
+    /// A connection of that shard no longer sits in a group at home here, as far as this seating goes.
+    Detach(Incarnation, ConnId, u32),
     /// For a connection there: bytes, which command they answer if any, and what becomes of its seat.
     Tell(ConnId, Vec<u8>, Option<Cmd>, Seating),
     /// A connection there is to be closed, after these bytes.
     Close(ConnId, Bytes, Close),
     /// A group ended: this is the last frame for its members there.
-    Dissolved(GroupId, Bytes),
+    Dissolved(Incarnation, Bytes),
     /// The store has a group for an actor there.
     Loaded(GroupId, Result<Loaded, LoadError>),
     /// The oldest open commit of that shard is through.
@@ -66,7 +85,15 @@ pub struct Mail {
     /// In order.
     pub letters: Vec<Letter>,
     /// Newest values of each group; to be handed on after the letters.
-    pub news: HashMap<GroupId, SmallVec<[Update; 1]>>,
+    pub news: HashMap<GroupId, News>,
+}
+
+/// Newest values of a group.
+pub struct News {
+    /// In which life of it.
+    pub incarnation: u32,
+    /// Each key once.
+    pub updates: SmallVec<[Update; 1]>,
 }
 
 /// A shard's inbox.
@@ -81,10 +108,6 @@ impl Inbox {
     /// Puts a letter in.
     pub fn put(&self, letter: Letter) {
         let mut mail = self.mail();
-        if let Letter::Dissolved(group, _) = &letter {
-            // News are handed on after the letters: by then another group may have this id.
-            mail.news.remove(group);
-        }
         mail.letters.push(letter);
         self.has_letters.store(true, Ordering::Release);
         drop(mail);
@@ -92,18 +115,19 @@ impl Inbox {
     }
 
     /// Puts newest values in, over older ones of the same keys.
-    pub fn publish(&self, group: &GroupId, updates: &[Update]) {
+    pub fn publish(&self, of: &Incarnation, updates: &[Update]) {
         let mut mail = self.mail();
-        if !mail.news.contains_key(group) {
-            mail.news.insert(group.clone(), SmallVec::new());
-        }
-        if let Some(news) = mail.news.get_mut(group) {
-            for update in updates {
-                match news.iter_mut().find(|old| old.key == update.key) {
-                    Some(old) => *old = update.clone(),
-                    None => news.push(update.clone()),
+        match mail.news.get_mut(&of.group) {
+            Some(news) if news.incarnation == of.number => {
+                for update in updates {
+                    match news.updates.iter_mut().find(|old| old.key == update.key) {
+                        Some(old) => *old = update.clone(),
+                        None => news.updates.push(update.clone()),
+                    }
                 }
             }
+            // Nobody wants to hear any more of an earlier life.
+            _ => drop(mail.news.insert(of.group.clone(), News { incarnation: of.number, updates: updates.into() })),
         }
         drop(mail);
         self.bell.notify_one();
@@ -142,16 +166,17 @@ mod tests {
 
     #[test]
     fn what_a_group_counted_ends_with_it() {
-        let (inbox, group) = (Inbox::default(), GroupId::parse("room").unwrap());
-        let update = |version| Update { key: CounterKey::parse("like").unwrap(), version, frame: Bytes::new(), deleted: false };
-        inbox.publish(&group, &[update(7)]);
-        inbox.put(Letter::Dissolved(group.clone(), Bytes::new()));
+        let inbox = Inbox::default();
+        let life = |number| Incarnation { group: GroupId::parse("room").unwrap(), number };
+        let update = |key, version| Update { key: CounterKey::parse(key).unwrap(), version, frame: Bytes::new(), deleted: false };
+        inbox.publish(&life(7), &[update("like", 7), update("share", 7)]);
+        inbox.publish(&life(7), &[update("like", 8)]);
+        inbox.publish(&life(3), &[update("like", 1)]);
+        inbox.publish(&life(3), &[update("like", 2)]);
         let mut mail = Mail::default();
         inbox.take(&mut mail);
-        assert!(mail.news.is_empty(), "it would be told to the members of the next group of this id, above their versions");
-        inbox.put(Letter::Dissolved(group.clone(), Bytes::new()));
-        inbox.publish(&group, &[update(1)]);
-        inbox.take(&mut mail);
-        assert_eq!(mail.news[&group][0].version, 1);
+        let news = &mail.news[&life(3).group];
+        let versions: Vec<_> = news.updates.iter().map(|update| update.version).collect();
+        assert_eq!((news.incarnation, versions), (3, vec![2]), "nothing of the earlier life is left");
     }
 }

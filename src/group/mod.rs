@@ -8,14 +8,17 @@ mod fanout;
 pub mod inbox;
 pub mod node;
 pub mod outbox;
+mod place;
 mod plan;
 pub mod room;
+mod seats;
 pub mod shard;
 mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::inbox::Seating;
 use crate::domain::code::Refusal;
 use crate::domain::command::Write;
 use crate::domain::member::NewGroup;
@@ -24,6 +27,15 @@ use crate::domain::throttle::Window;
 use crate::protocol::answer::Data;
 use crate::protocol::request::{Cmd, Id};
 use crate::users::{ConnId, User};
+
+/// One life of a group. An id may be used again, and what was told of an earlier group must not reach the members of a later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incarnation {
+    /// The id.
+    pub group: GroupId,
+    /// `Profile::incarnation`.
+    pub number: u32,
+}
 
 /// What can be asked of a group.
 #[derive(Debug)]
@@ -73,17 +85,27 @@ pub enum Door {
     Socket(ConnId, Cmd, Id),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
-    /// To nobody.
-    Nobody(ConnId),
+    /// To nobody: a login seats its connection in a group. True: the user made themself a member, and a place is kept.
+    Login(ConnId, bool),
 }
 
 impl Door {
     /// The connection that asks, if one does.
     pub fn connection(&self) -> Option<ConnId> {
         match self {
-            Door::Socket(connection, ..) | Door::Nobody(connection) => Some(*connection),
+            Door::Socket(connection, ..) | Door::Login(connection, _) => Some(*connection),
             Door::Call(connection, _) => *connection,
         }
+    }
+
+    /// Whether the connection was promised a place, which is free again if it gets no seat.
+    fn has_place(&self) -> bool {
+        matches!(self, Door::Socket(_, Cmd::JoinGroup, _) | Door::Login(_, true))
+    }
+
+    /// What an answer without a seat means to the connection.
+    fn no_seat(&self, group: &GroupId) -> Seating {
+        if self.has_place() { Seating::Not(group.clone()) } else { Seating::Same }
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use super::Incarnation;
 use super::inbox::Update;
 use super::outbox::{Outboxes, Pushed};
-use crate::domain::name::GroupId;
 
 #[derive(Debug, Clone, Copy)]
 struct Seat {
@@ -27,8 +27,8 @@ const TOMBS_MAX: usize = 256;
 
 /// The members of one group on one shard.
 pub struct Room {
-    /// The group.
-    pub group: GroupId,
+    /// The group, in one of its lives.
+    pub of: Incarnation,
     /// Least time between the starts of two passes.
     pub min_interval: Duration,
     seats: Vec<Seat>,
@@ -44,16 +44,17 @@ pub struct Room {
     news_since: Option<Instant>,
     /// Frames for a seat current up to the version named.
     joined: Option<(u64, Bytes)>,
+    ended: bool,
     /// Whether the shard has it in its list of rooms with work.
     pub queued: bool,
 }
 
 impl Room {
     /// A room without members.
-    pub fn new(group: GroupId, min_interval: Duration) -> Self {
+    pub fn new(of: Incarnation, min_interval: Duration) -> Self {
         let updates = SmallVec::new();
         Self {
-            group,
+            of,
             min_interval,
             seats: Vec::new(),
             updates,
@@ -64,6 +65,7 @@ impl Room {
             round_began: None,
             news_since: None,
             joined: None,
+            ended: false,
             queued: false,
         }
     }
@@ -105,11 +107,6 @@ impl Room {
         self.seats.get(at).map(|seat| seat.slot)
     }
 
-    /// The connections that sit here.
-    pub fn slots(&self) -> impl Iterator<Item = u32> {
-        self.seats.iter().map(|seat| seat.slot)
-    }
-
     /// Takes newer values in. Says how many pushes of older values will never be sent.
     pub fn publish(&mut self, updates: &[Update], now: Instant) -> u64 {
         let mut conflated = 0;
@@ -139,10 +136,21 @@ impl Room {
         self.news_since.take().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Empties the room at once; the shard has told everybody.
-    pub fn clear(&mut self) {
-        self.seats.clear();
-        (self.left, self.round) = (0, 0);
+    /// The group is no more: nothing is pushed here from now on, and all are to be told so.
+    pub fn end(&mut self) {
+        self.updates.clear();
+        self.joined = None;
+        (self.version, self.left, self.round, self.ended) = (0, 0, 0, true);
+    }
+
+    /// Whether the group is no more.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes the last seat away; the connection that sat there comes back.
+    pub fn pop(&mut self) -> Option<u32> {
+        self.seats.pop().map(|seat| seat.slot)
     }
 
     /// When the cursor may go on, if there is anything to do.

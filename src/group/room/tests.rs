@@ -1,7 +1,7 @@
 //! What a cursor leaves nobody without, over sockets that are real because a full pipe is part of it.
 
 use super::*;
-use crate::domain::name::CounterKey;
+use crate::domain::name::{CounterKey, GroupId};
 use crate::group::outbox::tests::{full_pipe, open_pipe};
 
 fn deletion(version: u64) -> Update {
@@ -13,8 +13,8 @@ fn deletion(version: u64) -> Update {
 async fn only_who_cannot_be_told_of_deletions_is_too_far_behind() {
     let (mut outboxes, now) = (Outboxes::default(), Instant::now());
     let (stalled, stalled_fd, _first) = full_pipe(&mut outboxes).await;
-    let (reader, reader_fd, _second) = open_pipe(&mut outboxes).await;
-    let mut room = Room::new(GroupId::parse("room").unwrap(), Duration::ZERO);
+    let (reader, reader_fd, _second) = open_pipe(&mut outboxes, 0).await;
+    let mut room = Room::new(Incarnation { group: GroupId::parse("room").unwrap(), number: 1 }, Duration::ZERO);
     room.sit(reader.slot, reader_fd, 0);
     room.sit(stalled.slot, stalled_fd, 0);
     for version in 1..=TOMBS_MAX as u64 + 2 {

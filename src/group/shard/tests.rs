@@ -1,6 +1,8 @@
 //! One shard on a store of its own, its turns taken by hand.
 
 mod costs;
+mod incarnations;
+mod world;
 
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use crate::domain::name::UserId;
 use crate::domain::throttle::Window;
 use crate::group::{Limits, Origin};
 use crate::store::{Options, Store};
+use crate::users::ConnId;
 use crate::users::Users;
 
 fn limits() -> Limits {
@@ -42,7 +45,7 @@ fn a_wave_of_logins_loses_no_subscription() {
         group: GroupId::parse(group).unwrap(),
         ask: Ask::Attach,
         user: user.clone(),
-        door: Door::Nobody(ConnId { shard: 0, slot: 0, generation: 0 }),
+        door: Door::Login(ConnId { shard: 0, slot: 0, generation: 0 }, false),
         origin: Origin::Socket,
     };
     for n in 0..LOADING_MAX + 1 {

@@ -127,7 +127,7 @@ impl Model {
                 owner,
                 join_option: JoinOption::FreeAccess,
                 created_at: 1,
-                born: u32::from(what),
+                incarnation: u32::from(what),
                 details: Default::default(),
             };
             return Some(Group::plan_create(profile, Vec::new(), 1));

@@ -151,7 +151,7 @@ pub(super) fn created(kind: GroupType, owner: &str) -> Effect {
     let name = GroupName::parse("room").unwrap();
     let owner = Some(user(owner));
     Group::plan_create(
-        Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: 7, details: Default::default() },
+        Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, incarnation: 7, details: Default::default() },
         Vec::new(),
         1,
     )
