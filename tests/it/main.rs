@@ -19,6 +19,7 @@ mod http;
 mod integers;
 mod login;
 mod members;
+mod metrics;
 mod operations;
 mod ops;
 mod oracles;
