@@ -4,6 +4,7 @@
 //! it costs nothing while nobody asks. Nothing here waits: the store calls back, and shards write to each other's inboxes.
 
 pub mod actor;
+mod budget;
 mod fanout;
 pub mod inbox;
 pub mod node;

@@ -23,13 +23,17 @@ pub struct Place {
     pub asked: bool,
 }
 
+/// Groups with the number of open requests for each.
+#[derive(Default)]
+struct Kept(Vec<(GroupId, u32)>);
+
 /// All places of one connection.
 #[derive(Default)]
 pub struct Places {
     /// In the order in which they were taken.
     taken: SmallVec<[Place; 1]>,
     /// Groups that the user has asked for, with the number of requests that are not answered yet. Absent most of the time.
-    kept: Option<Box<Vec<(GroupId, u32)>>>,
+    kept: Option<Box<Kept>>,
     /// Which room comes first when the connection catches up.
     first: u32,
 }
@@ -48,7 +52,7 @@ impl Places {
     /// Keeps a place for a request of the user; `max` in all, 0 = no limit. False: every place is one that the user asked for.
     /// What others caused does not count, because it gives way.
     pub fn keep(&mut self, group: &GroupId, max: usize) -> bool {
-        let kept = self.kept.get_or_insert_default();
+        let Kept(kept) = self.kept.get_or_insert_default().as_mut();
         if let Some((_, requests)) = kept.iter_mut().find(|(known, _)| known == group) {
             *requests += 1;
             return true;
@@ -71,7 +75,7 @@ impl Places {
 
     /// One request for a group is answered.
     pub fn release(&mut self, group: &GroupId) {
-        let Some(kept) = &mut self.kept else { return };
+        let Some(Kept(kept)) = self.kept.as_deref_mut() else { return };
         if let Some(at) = kept.iter().position(|(known, _)| known == group) {
             kept[at].1 -= 1;
             if kept[at].1 == 0 {
@@ -107,7 +111,7 @@ impl Places {
     /// Gives up the newest place that somebody else caused.
     pub fn remove_unasked(&mut self) -> Option<Place> {
         let kept = self.kept.take();
-        let is_kept = |room: &Room| kept.iter().flat_map(|kept| kept.iter()).any(|(group, _)| *group == room.of.group);
+        let is_kept = |room: &Room| kept.iter().flat_map(|kept| &kept.0).any(|(group, _)| *group == room.of.group);
         let removed = self.remove(|place| !place.asked && !is_kept(&place.room.borrow()));
         self.kept = kept;
         removed

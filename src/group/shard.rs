@@ -51,8 +51,6 @@ pub struct Shard {
     open_commits: RefCell<VecDeque<(Instant, Vec<ActorRef>)>>,
     sweeping: RefCell<VecDeque<GroupId>>,
     loading: Cell<usize>,
-    pub(super) frames_left: Cell<u64>,
-    pub(super) frames_refilled: Cell<Instant>,
     now: Cell<Instant>,
     /// How often the inbox was read.
     turns: Cell<u64>,
@@ -74,8 +72,6 @@ impl Shard {
             open_commits: RefCell::default(),
             sweeping: RefCell::default(),
             loading: Cell::new(0),
-            frames_left: Cell::new(0),
-            frames_refilled: Cell::new(now),
             now: Cell::new(now),
             turns: Cell::new(0),
         })
@@ -134,15 +130,7 @@ impl Shard {
         if !self.outboxes.borrow_mut().drain(slot, now) {
             return false;
         }
-        let places: Vec<_> = match self.outboxes.borrow_mut().places(slot) {
-            Some(places) => places.in_turn().collect(),
-            None => return true,
-        };
-        let mut sent = 0;
-        for (room, at) in places {
-            sent += room.borrow_mut().serve(at as usize, &mut self.outboxes.borrow_mut(), now);
-        }
-        self.metrics().pushes_sent.add(sent);
+        self.catch_up(slot, now);
         true
     }
 

@@ -1,5 +1,6 @@
 //! One shard on a store of its own, its turns taken by hand.
 
+mod bounded;
 mod costs;
 mod incarnations;
 mod world;
