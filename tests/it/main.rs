@@ -16,6 +16,7 @@ mod golden;
 mod groups;
 mod http;
 mod integers;
+mod log;
 mod login;
 mod members;
 mod metrics;
