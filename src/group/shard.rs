@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
 use super::inbox::{Letter, Mail, Seating};
-use super::node::{Node, unix_millis};
+use super::node::Node;
 use super::outbox::Outboxes;
 use super::room::Room;
 use super::{Ask, Command, Door};
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
@@ -328,6 +329,7 @@ impl Shard {
         Moment {
             micros: self.node.micros(self.now()),
             unix: unix_millis(),
+            stamp: self.node.store.now(),
             limits: &self.node.limits,
             prints: &self.node.prints,
             generation: self.node.store.generation(),
@@ -343,7 +345,7 @@ impl Shard {
     /// Lets unused actors sleep, and forgets answers whose window is over. To be called a few times a second.
     pub fn sweep(&self) {
         let (now, merged) = (Instant::now(), self.node.store.merged());
-        let horizon = unix_millis().saturating_sub(self.node.limits.replay_millis);
+        let horizon = self.node.store.now().saturating_sub(self.node.limits.replay_millis);
         let count = self.sweeping.borrow().len().min(SWEPT_AT_ONCE);
         for _ in 0..count {
             let Some(group) = self.sweeping.borrow_mut().pop_front() else { break };

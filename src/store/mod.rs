@@ -160,6 +160,12 @@ impl Store {
         self.0.list(after, kind, limit, done);
     }
 
+    /// The time by which operations are remembered. It is near the wall clock's, but no step of that one moves it; records are
+    /// to be stamped with it.
+    pub fn now(&self) -> UnixMillis {
+        self.0.now()
+    }
+
     /// Everything up to here is in the table.
     pub fn merged(&self) -> Lsn {
         self.0.merged()
