@@ -101,8 +101,8 @@ pub enum Letter {
     Dissolved(GroupId, Bytes),
     /// The store has a group for an actor there.
     Loaded(GroupId, Result<Loaded, LoadError>),
-    /// The oldest open commit of that shard is through.
-    Committed(Result<Lsn, CommitError>),
+    /// The commit that the shard gave this number is through. A store that breaks may answer a later commit first.
+    Committed(u64, Result<Lsn, CommitError>),
 }
 
 /// All that was said since the last look.

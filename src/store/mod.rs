@@ -132,8 +132,9 @@ impl Store {
         Ok(Self(Arc::new(embedded::Engine::open(options, on_fatal)?)))
     }
 
-    /// Keeps a batch, whole or not at all. Never blocks. `done` is called on the committer's thread in the order of the
-    /// calls, once the batch is as safe as `Options::durability` says.
+    /// Keeps a batch, whole or not at all. Never blocks. `done` is called in the order of the calls, once the batch is as safe as
+    /// `Options::durability` says; but where the store breaks or is closed, those that come too late are refused at once, on
+    /// the caller's own thread, while earlier ones are still under way.
     pub fn commit(&self, batch: Batch, done: Done<Lsn, CommitError>) {
         self.0.commit(batch, done);
     }
