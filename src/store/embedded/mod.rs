@@ -47,6 +47,7 @@ use segment::Segments;
 use stats::{Counts, Stats};
 
 use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation};
+use crate::domain::UnixMillis;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
 
@@ -177,6 +178,10 @@ impl Engine {
 
     pub(super) fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {
         self.shared.reading.list(Wanted { after, kind, limit }, done);
+    }
+
+    pub(super) fn now(&self) -> UnixMillis {
+        (self.shared.settings.clock)()
     }
 
     pub(super) fn merged(&self) -> Lsn {

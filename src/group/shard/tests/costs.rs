@@ -12,7 +12,7 @@ use crate::group::outbox::tests::open_pipe;
 use crate::group::shard::*;
 use crate::group::{Ask, Origin};
 use crate::protocol::push::counter_updated;
-use crate::protocol::request::{Body, Cmd, Frame, null_id};
+use crate::protocol::request::{Body, Cmd, FieldLimits, Frame, null_id};
 use crate::users::ConnId;
 use tokio::net::TcpStream;
 
@@ -20,7 +20,7 @@ const INCREASE: &str = r#"{"id":17,"cmd":"increaseGroupCounter","groupID":"live-
 
 fn decoded() -> (crate::protocol::request::Id, Body) {
     let frame = Frame::read(INCREASE).unwrap();
-    let body = frame.body(100).unwrap();
+    let body = frame.body(FieldLimits { users_max: 100, keys_max: 20 }).unwrap();
     (frame.id, body)
 }
 
