@@ -19,6 +19,7 @@ mod label;
 mod merge;
 mod merger;
 mod overlay;
+mod place;
 mod query;
 mod reading;
 mod recovery;
@@ -28,6 +29,7 @@ mod scan;
 mod segment;
 pub(super) mod stats;
 mod table;
+mod upgrade;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,9 +42,9 @@ use flow::{Flow, Stop};
 use intake::{Intake, Taken};
 use journal::Journal;
 use merger::Merger;
+use place::Place;
 use query::Wanted;
 use reading::Reading;
-use recovery::Place;
 use segment::Segments;
 use stats::{Counts, Stats};
 

@@ -3,7 +3,9 @@
 
 mod crashes;
 mod faults;
+mod fixtures;
 mod folder;
+mod hostile;
 mod model;
 mod reads;
 mod support;
