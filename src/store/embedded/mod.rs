@@ -17,6 +17,7 @@ mod journal;
 mod merge;
 mod merger;
 mod overlay;
+mod pages;
 mod query;
 mod reading;
 mod recovery;

@@ -11,6 +11,7 @@ use super::disk::{Disk, DiskFile, read_range, write_zeros};
 use super::journal::Position;
 use super::merge::merge_some;
 use super::merger::merge_bytes_max;
+use super::pages::PageDamage;
 use super::replays::{Replays, horizon};
 use super::rows::{FORMAT, Meta};
 use super::scan::{self, Scan, ScanError};
@@ -151,6 +152,7 @@ impl Place {
 
     fn table_error(&self, error: TableError) -> OpenError {
         match error {
+            TableError::Page(PageDamage { offset, what }) => self.damaged(table::NAME, offset, what.to_owned()),
             TableError::Damaged(what) => self.damaged(table::NAME, 0, what),
             error => OpenError::Io(format!("{}/{}: {error}", self.folder, table::NAME)),
         }
