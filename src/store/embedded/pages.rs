@@ -80,6 +80,23 @@ impl Sums {
         Ok(Self { file, state: RwLock::new(State { sums, unwritten: BTreeSet::new() }) })
     }
 
+    /// Takes all pages of a table without sums for what was written. Whoever calls has checked them by other means.
+    pub(super) fn adopt(file: Arc<dyn DiskFile>, table: &dyn DiskFile) -> io::Result<Self> {
+        let sums = Self::create(file)?;
+        let length = table.len()?;
+        sums.resize(length)?;
+        let mut pages = vec![0; 256 * PAGE_BYTES];
+        let mut at = PAGE_BYTES as u64;
+        while at < length {
+            let pages = &mut pages[..(length - at).min(256 * PAGE_BYTES as u64) as usize];
+            table.read_at(at, pages)?;
+            sums.note(at, pages)?;
+            at += pages.len() as u64;
+        }
+        sums.sync()?;
+        Ok(sums)
+    }
+
     /// Makes room for the sums of a file of such a length, or forgets those of what was cut off.
     fn resize(&self, bytes: u64) -> io::Result<()> {
         let per_block = BLOCK_BYTES / SUM_BYTES;
@@ -129,9 +146,7 @@ impl Sums {
             return Ok(());
         }
         let written = blocks.iter().try_for_each(|block| self.file.write_at((block * BLOCK_BYTES) as u64, &self.block(*block)));
-        let synced = written.and_then(|()| {
-            self.file.sync().map_err(|error| io::Error::other(format!("{NAME} cannot be synced: {error}")))
-        });
+        let synced = written.and_then(|()| self.file.sync().map_err(|error| io::Error::other(format!("{NAME} cannot be synced: {error}"))));
         if synced.is_err() {
             self.write().unwritten.extend(blocks);
         }
@@ -166,6 +181,20 @@ impl Pages {
     /// Pages in `file` with their sums.
     pub(super) fn new(file: Arc<dyn DiskFile>, sums: Arc<Sums>) -> Self {
         Self { file, sums, failed: Arc::default() }
+    }
+
+    /// Whether the header carries no sum: the table was made by a program that knew none.
+    pub(super) fn is_bare(file: &dyn DiskFile) -> io::Result<bool> {
+        let mut sum = [0; SUM_BYTES];
+        file.read_at(HEADER_BYTES as u64, &mut sum)?;
+        Ok(sum == NEVER.to_le_bytes())
+    }
+
+    /// Puts the sum into a header that has none.
+    pub(super) fn seal_header(&self) -> io::Result<()> {
+        let header = super::disk::read_range(&*self.file, 0, HEADER_BYTES as u64)?;
+        self.write_pages(0, &header)?;
+        self.file.sync()
     }
 
     /// Whether an operation has failed.
@@ -206,8 +235,10 @@ impl Pages {
             return self.file.write_at(offset, data);
         }
         let mut header = [0; HEADER_BYTES + SUM_BYTES];
-        let place = header[..HEADER_BYTES].get_mut(..data.len()).ok_or_else(|| io::Error::other("more than a header is written at the beginning"))?;
-        place.copy_from_slice(data);
+        if data.len() != HEADER_BYTES {
+            return Err(io::Error::other("what is written at the beginning is no header"));
+        }
+        header[..HEADER_BYTES].copy_from_slice(data);
         let sum = sum_of(0, &header[..HEADER_BYTES]);
         header[HEADER_BYTES..].copy_from_slice(&sum.to_le_bytes());
         self.file.write_at(0, &header)

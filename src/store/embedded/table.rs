@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use super::disk::{Disk, DiskFile, is_full};
 use super::pages::{self, PageDamage, Pages, Sums};
@@ -101,6 +101,9 @@ impl Table {
         if file.len().map_err(io_error)? == 0 {
             return Err(TableError::Page(PageDamage { offset: 0, what: "the file is empty" }));
         }
+        if Pages::is_bare(&*file).map_err(io_error)? {
+            return Self::adopt(disk, file, cache_bytes);
+        }
         let sums = disk.open(pages::NAME, false).and_then(Sums::open);
         let sums = sums.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => TableError::Damaged(format!("{} is missing, which tells whether its pages are whole", pages::NAME)),
@@ -109,8 +112,25 @@ impl Table {
         Self::on(file, sums, cache_bytes)
     }
 
-    fn on(file: Arc<dyn DiskFile>, sums: Sums, cache_bytes: usize) -> Result<Self, TableError> {
+    /// Opens a table without sums, which an earlier program has left: checks it as redb does, and gives it sums. The header
+    /// gets its own at last, so that what is cut off is begun again.
+    fn adopt(disk: &dyn Disk, file: Arc<dyn DiskFile>, cache_bytes: usize) -> Result<Self, TableError> {
+        let open =
+            || redb::Builder::new().set_cache_size(cache_bytes).set_check_integrity_on_open(true).create_with_backend(Bare(file.clone()));
+        let checked = catch_unwind(AssertUnwindSafe(open)).map_err(|_| unreadable())?;
+        checked?.close()?;
+        let sums = Sums::adopt(disk.open(pages::NAME, true).map_err(io_error)?, &*file).map_err(io_error)?;
+        disk.sync_dir().map_err(io_error)?;
         let sums = Arc::new(sums);
+        Pages::new(file.clone(), sums.clone()).seal_header().map_err(io_error)?;
+        Self::with(file, sums, cache_bytes)
+    }
+
+    fn on(file: Arc<dyn DiskFile>, sums: Sums, cache_bytes: usize) -> Result<Self, TableError> {
+        Self::with(file, Arc::new(sums), cache_bytes)
+    }
+
+    fn with(file: Arc<dyn DiskFile>, sums: Arc<Sums>, cache_bytes: usize) -> Result<Self, TableError> {
         let opened = RwLock::new(Ok(open_database(Pages::new(file.clone(), sums.clone()), cache_bytes)?));
         Ok(Self { file, sums, cache_bytes, opened, writing: Mutex::default() })
     }
@@ -191,10 +211,40 @@ fn open_database(pages: Pages, cache_bytes: usize) -> Result<Opened, TableError>
     // redb trusts what it reads. It is what was written, but a row that we never wrote might still make it panic.
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(opened) => Ok(Opened { database: opened?, pages }),
-        Err(_) => Err(TableError::Damaged("the table cannot be read at all".to_owned())),
+        Err(_) => Err(unreadable()),
     }
+}
+
+fn unreadable() -> TableError {
+    TableError::Damaged("the table cannot be read at all".to_owned())
 }
 
 fn io_error(error: io::Error) -> TableError {
     TableError::from(redb::Error::Io(error))
+}
+
+/// A file as redb alone writes it.
+#[derive(Debug)]
+struct Bare(Arc<dyn DiskFile>);
+
+impl StorageBackend for Bare {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, out)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
 }

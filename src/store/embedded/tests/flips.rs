@@ -12,8 +12,8 @@ use crate::store::embedded::Engine;
 use crate::store::embedded::disk::memory::MemoryDisk;
 use crate::store::{Batch, LoadError, OpenError, Relation};
 
-const GROUPS: usize = 1_500;
-const USERS: usize = 300;
+const GROUPS: usize = 600;
+const USERS: usize = 120;
 const FILES: [&str; 2] = ["table.redb", "table.sums"];
 
 /// What the store holds, as an undamaged one tells it.
@@ -72,8 +72,7 @@ fn ask<T: Send + 'static>(call: impl FnOnce(crate::store::Done<T, LoadError>)) -
 
 /// All that can be read of what there is and of what there is not; refused reads are left out.
 fn read_all(engine: &Engine, mut refused: impl FnMut(LoadError)) -> Truth {
-    let mut truth =
-        Truth { groups: BTreeMap::new(), relations: BTreeMap::new(), accounts: BTreeMap::new(), listed: Vec::new() };
+    let mut truth = Truth { groups: BTreeMap::new(), relations: BTreeMap::new(), accounts: BTreeMap::new(), listed: Vec::new() };
     for n in 0..GROUPS + 5 {
         match ask(|done| engine.load(group(n), done)) {
             Ok(loaded) => drop(truth.groups.insert(group(n), loaded.group)),
@@ -130,9 +129,9 @@ fn a_flipped_bit_of_the_table_is_never_silent() {
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut refused_starts, mut refused_reads) = (0, 0);
-    for round in 0..60 {
+    for round in 0..40 {
         let hurt = rig.killed();
-        // In a build for tests redb reads all pages when it opens: half of the bits flip behind its back.
+        // Half of the bits flip behind the back of a store that is open.
         let early = round % 2 == 0;
         let running = if early { None } else { Some(hurt.open()) };
         let file = FILES[usize::from(early && round % 6 == 0)];
@@ -158,8 +157,8 @@ fn a_flipped_bit_of_the_table_is_never_silent() {
         check(&told, &truth, &what);
         refused_reads += u32::from(noticed);
     }
-    println!("60 bits: {refused_starts} starts and {refused_reads} stores with refused reads");
-    assert!(refused_starts > 5 && refused_reads > 5, "the bits were in use: {refused_starts}, {refused_reads}");
+    println!("40 bits: {refused_starts} starts and {refused_reads} stores with refused reads");
+    assert!(refused_starts + refused_reads > 10, "the bits were in use: {refused_starts}, {refused_reads}");
 }
 
 #[test]
@@ -172,7 +171,7 @@ fn damage_to_one_page_refuses_what_is_on_it_and_nothing_else() {
     let truth = read_all(&engine, |error| panic!("{error}"));
     rig.disk.edit("table.redb", |bytes| {
         // The rows of a leaf page: the group's name is followed by those of its neighbours.
-        let (name, next) = (b"room-00700".as_slice(), b"room-00701".as_slice());
+        let (name, next) = (b"room-00300".as_slice(), b"room-00301".as_slice());
         let leaf = |at: &usize| bytes[*at..].starts_with(name) && bytes[at + name.len()..].starts_with(next);
         let places: Vec<usize> = (0..bytes.len() - 20).filter(leaf).collect();
         assert!(!places.is_empty());
@@ -182,8 +181,8 @@ fn damage_to_one_page_refuses_what_is_on_it_and_nothing_else() {
     for round in 0..2 {
         let told = read_all(&engine, |_| refused += 1);
         check(&told, &truth, "one page");
-        assert!(told.groups.len() > GROUPS - 200, "{} groups can be read", told.groups.len());
-        assert!(!told.groups.contains_key(&group(700)), "round {round}");
+        assert!(told.groups.len() > GROUPS - 100, "{} groups can be read", told.groups.len());
+        assert!(!told.groups.contains_key(&group(300)), "round {round}");
         assert_eq!((told.relations.len(), told.accounts.len()), (USERS + 5, USERS + 5));
     }
     assert!(refused > 0);

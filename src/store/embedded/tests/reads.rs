@@ -3,8 +3,8 @@
 use super::support::*;
 use crate::domain::member::GroupType;
 use crate::domain::record::Effect;
-use crate::store::embedded::disk::memory::{Op, Verdict};
 use crate::store::Relation;
+use crate::store::embedded::disk::memory::{Op, Verdict};
 
 const MEMBER: Relation = Relation { member: true, owner: false };
 const OWNER: Relation = Relation { member: true, owner: true };
