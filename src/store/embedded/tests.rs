@@ -4,7 +4,9 @@
 mod crashes;
 mod faults;
 mod flips;
+mod fixtures;
 mod folder;
+mod hostile;
 mod model;
 mod reads;
 mod support;
