@@ -3,6 +3,7 @@
 
 mod crashes;
 mod faults;
+mod flips;
 mod fixtures;
 mod folder;
 mod hostile;
