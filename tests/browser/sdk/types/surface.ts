@@ -57,9 +57,8 @@ export function refused(): void {
   create({});
 }
 
-export async function settled(): Promise<void> {
-  await chat.tap({ groupID: 'live', key: 'like' }).catch((fault: ChatError) => {
-    if (fault.write?.cmd === 'setGroupCounters') return chat.setGroupCounters(fault.write);
-    return fault.write && chat[fault.write.cmd](fault.write);
-  });
+export async function settled({ write, cause }: ChatError): Promise<Integer | unknown> {
+  if (!write) return cause;
+  if (write.cmd === 'setGroupCounters') return (await chat.setGroupCounters(write)).data.counters['like'];
+  return (await chat[write.cmd](write)).data.value;
 }
