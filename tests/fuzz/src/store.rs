@@ -1,0 +1,2 @@
+//! x
+pub fn target() -> impl FnMut(&[u8]) { |_: &[u8]| {} }
