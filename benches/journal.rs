@@ -19,7 +19,7 @@ use tallycast::store::{Batch, Options, Store};
 
 const ROUNDS: usize = 30;
 const COMMITS_A_ROUND: usize = 100;
-const BLOCK_HEADER_BYTES: usize = 40;
+const BLOCK_HEADER_BYTES: usize = 56;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

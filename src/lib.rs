@@ -12,6 +12,7 @@ pub mod group;
 pub mod metrics;
 pub mod protocol;
 pub mod rest;
+pub mod seldom;
 pub mod server;
 pub mod store;
 pub mod users;

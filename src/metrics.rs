@@ -99,14 +99,62 @@ pub struct ShardMetrics {
     pub bytes_sent: Count,
     /// Bytes read.
     pub bytes_received: Count,
+    /// WebSocket connections opened.
+    pub opened: Count,
+    /// Attempts to accept a connection that failed.
+    pub accept_errors: Count,
+    /// Connections that were refused before they were a WebSocket; in the order of `Refused::ALL`.
+    pub refused: [Count; Refused::ALL.len()],
     /// Connections closed by the server, by close code; in the order of `CLOSE_CODES`.
     pub closes: [Count; CLOSE_CODES.len()],
+}
+
+macro_rules! refused {
+    ($($(#[$doc:meta])* $name:ident = $label:literal),* $(,)?) => {
+        /// Why a connection never became a WebSocket.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Refused { $($(#[$doc])* $name),* }
+        impl Refused {
+            /// Every reason.
+            pub const ALL: &'static [Refused] = &[$(Refused::$name),*];
+            /// The reason as a label.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$name => $label),* }
+            }
+        }
+    };
+}
+
+refused! {
+    /// The process has as many connections as it can hold; closed without a word.
+    Ceiling = "ceiling",
+    /// `limits.connections_max`.
+    Full = "connections_max",
+    /// `limits.connections_per_address_max`.
+    Address = "connections_per_address_max",
+    /// The server is stopping.
+    Draining = "draining",
+    /// A page of this origin may not connect: `security.allowed_origins`.
+    Origin = "origin",
+    /// No WebSocket handshake as RFC 6455 wants it, though it came to its address.
+    Handshake = "handshake",
+    /// The request head was not complete in time.
+    HeadLate = "head_late",
+    /// The request head was too large.
+    HeadTooLarge = "head_too_large",
+    /// What came was no HTTP/1 request.
+    HeadMalformed = "head_malformed",
 }
 
 /// Close codes that are counted.
 pub const CLOSE_CODES: [u16; 14] = [1002, 1003, 1007, 1009, 1012, 1013, 4000, 4001, 4004, 4010, 4500, 4501, 4503, 4504];
 
 impl ShardMetrics {
+    /// Counts a connection that was refused before it was a WebSocket.
+    pub fn refused(&self, why: Refused) {
+        self.refused[why as usize].add(1);
+    }
+
     /// Counts a close.
     pub fn closed(&self, code: u16) {
         if let Some(at) = CLOSE_CODES.iter().position(|c| *c == code) {

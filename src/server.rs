@@ -82,8 +82,8 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let drained = Arc::new(Barrier::new(shards));
 
-        let ops = rest::ops::internal(node.clone());
         let audit = Audit::open(&config.rest.audit_path).with_context(|| format!("cannot open {}", config.rest.audit_path.display()))?;
+        let ops = rest::ops::internal(node.clone(), audit.clone());
         let calls = Rest::new(node.clone(), keys.clone(), audit.clone(), config.rest.calls_per_second_max);
         let mut site = rest::ops::health().merge(site);
         let inside = match &internal {

@@ -73,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
         "log.level",
         Text,
         "info",
-        "What is logged: off, error, warn, info, debug or trace, also for a part (\"info,tallycast::store=debug\").",
+        "What is logged: off, error, warn, info or debug, also for a part (\"info,tallycast::store=debug\").",
     ),
     Setting::new("log.format", Text, "auto", "\"pretty\", \"json\", or \"auto\": pretty on a terminal, JSON lines elsewhere."),
     Setting::new("app.sdk_app_id", Number, "1400000000", "The app's id, as clients name it in sdkappid."),

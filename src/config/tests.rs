@@ -262,6 +262,8 @@ fn the_senses_of_single_values_are_checked() {
         "push.min_interval_of.Public = '61s'",
         "log.level = ''",
         "log.level = 'info,x=loud'",
+        "log.level = 'trace'",
+        "log.level = 'warn,tallycast::store=Trace'",
         "log.format = 'xml'",
         "app.admins = [5]",
         "app.admins = ['']",
@@ -274,7 +276,7 @@ fn the_senses_of_single_values_are_checked() {
         assert_eq!(faults(file(bad)).len(), 1, "{bad}: {:#?}", faults(file(bad)));
     }
     for good in
-        ["internal_listen = '127.0.0.1:9090'", "log.level = 'warn,tallycast::store=trace'", "log.level = 'OFF'", "push.min_interval = '1m'"]
+        ["internal_listen = '127.0.0.1:9090'", "log.level = 'warn,tallycast::store=debug'", "log.level = 'OFF'", "push.min_interval = '1m'"]
     {
         assert_eq!(faults(file(good)), [""; 0], "{good}");
     }

@@ -21,6 +21,7 @@ use crate::group::{Ask, Command, Door, Origin};
 use crate::protocol::answer::Data;
 use crate::protocol::close::Close;
 use crate::protocol::request::{Body, Cmd, Id};
+use crate::seldom;
 use crate::store::{LoadError, Relation};
 
 impl Connection {
@@ -47,6 +48,8 @@ impl Connection {
         let verified = match gate.keys.get().verify(&user, sig, unix_millis() / 1000) {
             Ok(verified) => verified,
             Err(e) => {
+                let (address, code) = (self.address, e.code().number());
+                seldom!(info, ("login refused", code), %address, user = user.as_str(), code, "a login was refused: {e}");
                 if !gate.addresses.bad_login(self.address, now) {
                     return self.ban(id);
                 }
@@ -76,7 +79,7 @@ impl Connection {
         let groups = match self.relations(&user).await {
             Ok(groups) => groups,
             Err(e) => {
-                tracing::error!("cannot read a user's groups: {e}");
+                seldom!(error, ("groups of a user", 0), user = user.as_str(), "cannot read a user's groups: {e}");
                 self.leave_user();
                 self.answer(Cmd::Login, id, &Err(cannot_read()));
                 return Ok(());
@@ -85,6 +88,7 @@ impl Connection {
         if !entered.known.swap(true, Ordering::Relaxed) {
             self.remember(&user);
         }
+        tracing::debug!(address = %self.address, user = user.as_str(), connection = ?self.id.get(), "logged in");
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
         self.answer(Cmd::Login, id, &Ok(data));
         let max = self.door.gate.limits.groups_per_connection_max;
@@ -109,6 +113,8 @@ impl Connection {
     }
 
     fn ban(&self, id: &Id) -> Result<(), Leave> {
+        let address = self.address;
+        seldom!(warn, ("banned", 0), %address, "no login is looked at: too many from this address failed within a minute");
         let refusal = Refusal::new(Code::TooManyBadLogins, "too many logins from your address failed: try again in a minute").after(60_000);
         self.answer(Cmd::Login, id, &Err(refusal));
         Err(Leave::Close(Close::TOO_MANY_BAD_LOGINS))

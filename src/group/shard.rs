@@ -19,6 +19,7 @@ use super::{Ask, Command, Door};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
+use crate::seldom;
 use crate::store::{Batch, CommitError, Lsn};
 use crate::users::ConnId;
 
@@ -189,7 +190,7 @@ impl Shard {
                         self.enqueue(&actor);
                     }
                     Err(e) => {
-                        tracing::error!(%group, "cannot load a group: {e}");
+                        seldom!(error, ("group", 0), %group, "cannot load a group: {e}");
                         self.forget(&group);
                         let refusal = Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000);
                         for command in std::mem::take(&mut actor.borrow_mut().mailbox) {

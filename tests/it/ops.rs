@@ -29,7 +29,29 @@ fn said(output: &Output, code: i32) -> String {
 async fn health_and_readiness() {
     let server = Server::start().await;
     assert_eq!(RawClient::http(server.addr(), "/healthz").await.status, 200);
-    assert_eq!(RawClient::http(server.addr(), "/readyz").await.status, 200);
+    let ready = RawClient::http(server.addr(), "/readyz").await;
+    assert_eq!((ready.status, ready.header("Content-Type")), (200, Some("application/json")));
+    assert_eq!(ready.json(), json!({"ready": true}));
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_be_written_is_counted_and_does_not_flood_the_log() {
+    let server = Setup::new().set("rest.audit_path", "/dev/full").set("rest.calls_per_second_max", 0).start().await;
+    let mut backend = server.backend().await;
+    for n in 0..50 {
+        backend.call("create_group", json!({"Type": "Public", "Name": "room", "GroupId": format!("room-{n}")})).await.ok();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = RawClient::http(server.addr(), "/metrics").await.body;
+        if metrics.lines().any(|line| line == "tallycast_audit_lost_lines_total 50") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+    }
+    let log = server.log();
+    assert!(log.lines().filter(|line| line.contains("/dev/full")).count() < 25, "{log}");
+    assert!(log.contains("/dev/full") && !log.contains("room-"), "{log}");
 }
 
 #[tokio::test]

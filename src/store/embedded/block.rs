@@ -1,24 +1,40 @@
 //! A block of the journal: one write, one checksum, one atom. Pure: bytes in, bytes out.
 //!
-//! All of it is under the checksum, and so is the number of its segment: what an earlier life of the file left behind can
-//! never be taken for a block of this one. Names hold no control characters, so no payload can look like a header.
+//! Its sums are keyed with the store's secret number, and its place is under them. So nothing but a block that this store
+//! wrote at this place of this segment can be taken for one: no text in the data, nothing of an earlier life of the file.
+//! The header has a sum of its own, so that a search through a whole segment never reads a payload that is none.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::identity::StoreId;
 use crate::domain::UnixMillis;
 use crate::domain::name::{GroupId, UserId};
 use crate::domain::record::Effect;
 use crate::store::Lsn;
 
 /// Bytes of a header.
-pub(super) const HEADER_BYTES: usize = 40;
+pub(super) const HEADER_BYTES: usize = 56;
 
 /// Blocks begin at multiples of this.
 pub(super) const ALIGN: usize = 8;
 
 /// The last character is the format's version.
-const MAGIC: [u8; 4] = *b"TCJ1";
+const MAGIC: [u8; 4] = *b"TCB2";
+
+/// What a sum is of; see `StoreId::sum`.
+const OF_HEADER: u8 = 1;
+const OF_PAYLOAD: u8 = 2;
+
+/// What a block is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Kind {
+    /// It has records, or says that all before it is synced.
+    #[default]
+    Records,
+    /// It ends its segment: the journal goes on in the next one.
+    Last,
+}
 
 /// What a block says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +45,8 @@ pub(super) struct Header {
     pub(super) synced: Lsn,
     /// When it was written.
     pub(super) written: UnixMillis,
+    /// What it is for.
+    pub(super) kind: Kind,
 }
 
 /// A block that is whole.
@@ -47,40 +65,64 @@ pub(super) fn bytes_of(payload: usize) -> usize {
     (HEADER_BYTES + payload).next_multiple_of(ALIGN)
 }
 
-/// Makes a block of a buffer that holds `HEADER_BYTES` of anything and then the payload.
-pub(super) fn seal(buffer: &mut Vec<u8>, segment: u64, header: Header) {
-    let length = buffer.len() - HEADER_BYTES;
-    buffer.resize(bytes_of(length), 0);
-    buffer[..4].copy_from_slice(&MAGIC);
-    buffer[4..8].copy_from_slice(&(length as u32).to_le_bytes());
-    buffer[12..16].fill(0);
-    buffer[16..24].copy_from_slice(&header.lsn.to_le_bytes());
-    buffer[24..32].copy_from_slice(&header.synced.to_le_bytes());
-    buffer[32..40].copy_from_slice(&header.written.to_le_bytes());
-    let sum = checksum(buffer, segment);
-    buffer[8..12].copy_from_slice(&sum.to_le_bytes());
+/// What makes blocks of one segment and knows them again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sealer {
+    id: StoreId,
+    segment: u64,
 }
 
-/// Reads the block at the beginning of the bytes; `None` where there is no whole one.
-pub(super) fn parse(bytes: &[u8], segment: u64) -> Option<Block<'_>> {
-    let head = bytes.get(..HEADER_BYTES).filter(|head| head[..4] == MAGIC)?;
-    let length = number(head, 4, 4) as usize;
-    let block = bytes.get(..bytes_of(length))?;
-    if checksum(block, segment) != number(head, 8, 4) as u32 {
-        return None;
+impl Sealer {
+    /// Of a segment of a store.
+    pub(super) fn new(id: StoreId, segment: u64) -> Self {
+        Self { id, segment }
     }
-    let header = Header { lsn: number(head, 16, 8), synced: number(head, 24, 8), written: number(head, 32, 8) };
-    Some(Block { header, payload: &block[HEADER_BYTES..HEADER_BYTES + length], bytes: block.len() })
-}
 
-/// All whole blocks that begin anywhere in the bytes, which begin at a multiple of `ALIGN`.
-pub(super) fn find_all(bytes: &[u8], segment: u64) -> impl Iterator<Item = Block<'_>> {
-    (0..bytes.len()).step_by(ALIGN).filter(|at| bytes[*at..].starts_with(&MAGIC)).filter_map(move |at| parse(&bytes[at..], segment))
-}
+    /// Makes a block of a buffer that holds `HEADER_BYTES` of anything and then the payload; it will stand at `offset`.
+    pub(super) fn seal(&self, buffer: &mut Vec<u8>, offset: u64, header: Header) {
+        let length = buffer.len() - HEADER_BYTES;
+        buffer.resize(bytes_of(length), 0);
+        let payload_sum = self.id.sum(OF_PAYLOAD, self.segment, offset, &buffer[HEADER_BYTES..]);
+        buffer[..4].copy_from_slice(&MAGIC);
+        buffer[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+        buffer[8..16].copy_from_slice(&header.lsn.to_le_bytes());
+        buffer[16..24].copy_from_slice(&header.synced.to_le_bytes());
+        buffer[24..32].copy_from_slice(&header.written.to_le_bytes());
+        buffer[32..40].fill(0);
+        buffer[32] = header.kind as u8;
+        buffer[40..48].copy_from_slice(&payload_sum.to_le_bytes());
+        let sum = self.id.sum(OF_HEADER, self.segment, offset, &buffer[..48]);
+        buffer[48..56].copy_from_slice(&sum.to_le_bytes());
+    }
 
-/// Whether the bytes begin like a certain block, whole or not.
-pub(super) fn has_begun(bytes: &[u8], lsn: Lsn) -> bool {
-    bytes.get(..HEADER_BYTES).is_some_and(|head| number(head, 16, 8) == lsn)
+    /// Reads the block at the beginning of the bytes, which stand at `offset`; `None` where there is no whole one.
+    pub(super) fn parse<'a>(&self, bytes: &'a [u8], offset: u64) -> Option<Block<'a>> {
+        let header = self.header(bytes, offset)?;
+        let length = number(bytes, 4, 4) as usize;
+        let block = bytes.get(..bytes_of(length))?;
+        let (payload, padding) = block[HEADER_BYTES..].split_at(length);
+        let whole = self.id.sum(OF_PAYLOAD, self.segment, offset, &block[HEADER_BYTES..]) == number(bytes, 40, 8);
+        (whole && padding.iter().all(|byte| *byte == 0)).then_some(Block { header, payload, bytes: block.len() })
+    }
+
+    /// Reads a header alone: its block was begun here, and may not be whole.
+    pub(super) fn header(&self, bytes: &[u8], offset: u64) -> Option<Header> {
+        let head = bytes.get(..HEADER_BYTES).filter(|head| head[..4] == MAGIC)?;
+        let kind = match head[32..40] {
+            [0, 0, 0, 0, 0, 0, 0, 0] => Kind::Records,
+            [1, 0, 0, 0, 0, 0, 0, 0] => Kind::Last,
+            _ => return None,
+        };
+        let sound = self.id.sum(OF_HEADER, self.segment, offset, &head[..48]) == number(head, 48, 8);
+        let header = Header { lsn: number(head, 8, 8), synced: number(head, 16, 8), written: number(head, 24, 8), kind };
+        sound.then_some(header)
+    }
+
+    /// All headers anywhere in the bytes, which stand at `offset`, a multiple of `ALIGN`, with their places.
+    pub(super) fn headers(self, bytes: &[u8], offset: u64) -> impl Iterator<Item = (u64, Header)> {
+        let places = (0..bytes.len()).step_by(ALIGN).map(move |at| (offset + at as u64, &bytes[at..]));
+        places.filter_map(move |(place, bytes)| Some((place, self.header(bytes, place)?)))
+    }
 }
 
 /// The part of an entry that changes the table. To leave the operation unread halves the work of merging.
@@ -128,14 +170,6 @@ fn split<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
     Ok(entry)
 }
 
-fn checksum(block: &[u8], segment: u64) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&segment.to_le_bytes());
-    hasher.update(&block[..8]);
-    hasher.update(&block[12..]);
-    hasher.finalize()
-}
-
 fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
     bytes[at..at + length].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
@@ -144,24 +178,31 @@ fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
 mod tests {
     use super::*;
 
+    const AT: u64 = 640;
+
+    fn sealer(segment: u64) -> Sealer {
+        Sealer::new(StoreId::from_bytes(*b"sixteen bytes .."), segment)
+    }
+
     fn block(payload: &[u8], segment: u64, lsn: Lsn) -> Vec<u8> {
-        let mut buffer = vec![0xaa; HEADER_BYTES];
-        buffer.extend_from_slice(payload);
-        seal(&mut buffer, segment, Header { lsn, synced: lsn - 1, written: 77 });
+        let mut buffer = [&[0xee; HEADER_BYTES], payload].concat();
+        sealer(segment).seal(&mut buffer, AT, Header { lsn, synced: lsn - 1, written: 77, kind: Kind::Records });
         buffer
     }
 
     #[test]
-    fn a_block_is_read_as_it_was_written_and_only_in_its_segment() {
-        for length in 0..20 {
+    fn what_was_sealed_is_read_by_its_store_at_its_place_alone() {
+        for length in 0..40 {
             let payload = vec![7; length];
             let bytes = block(&payload, 3, 9);
             assert_eq!(bytes.len() % ALIGN, 0);
-            let read = parse(&bytes, 3).unwrap();
+            let read = sealer(3).parse(&bytes, AT).unwrap();
             assert_eq!((read.payload, read.bytes), (&payload[..], bytes.len()));
-            assert_eq!(read.header, Header { lsn: 9, synced: 8, written: 77 });
-            assert!(parse(&bytes, 4).is_none());
-            assert!(parse(&bytes[..bytes.len() - 1], 3).is_none());
+            assert_eq!(read.header, Header { lsn: 9, synced: 8, written: 77, kind: Kind::Records });
+            assert!(sealer(4).parse(&bytes, AT).is_none(), "another segment");
+            assert!(sealer(3).parse(&bytes, AT + 8).is_none(), "another place");
+            assert!(Sealer::new(StoreId::random().unwrap(), 3).parse(&bytes, AT).is_none(), "another store");
+            assert!(sealer(3).parse(&bytes[..bytes.len() - 1], AT).is_none());
         }
     }
 
@@ -170,19 +211,36 @@ mod tests {
         let mut bytes = block(b"payload", 3, 9);
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(parse(&bytes, 3).is_none(), "bit {bit}");
+            assert!(sealer(3).parse(&bytes, AT).is_none(), "bit {bit}");
+            assert_eq!(sealer(3).header(&bytes, AT).is_some(), bit >= HEADER_BYTES * 8, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }
 
+    /// Bits that have no meaning yet stay free: a program that does not know one must not read over it.
     #[test]
-    fn blocks_are_found_behind_garbage() {
+    fn a_bit_without_a_meaning_is_refused_even_under_a_true_sum() {
+        for at in 32..40 {
+            let mut bytes = block(b"payload", 3, 9);
+            bytes[at] |= 2;
+            let sum = sealer(3).id.sum(OF_HEADER, 3, AT, &bytes[..48]);
+            bytes[48..56].copy_from_slice(&sum.to_le_bytes());
+            assert!(sealer(3).header(&bytes, AT).is_none(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn headers_are_found_behind_garbage_whole_block_or_not() {
         let mut bytes = vec![0x54; 64];
-        bytes.extend(block(b"one", 3, 1));
-        bytes.extend([0; 16]);
-        bytes.extend(block(b"two", 3, 2));
-        bytes.extend(block(b"of another life", 2, 3));
-        let found: Vec<Lsn> = find_all(&bytes, 3).map(|block| block.header.lsn).collect();
-        assert_eq!(found, [1, 2]);
+        for (segment, lsn) in [(3, 1), (2, 2), (3, 3)] {
+            let mut block = [&[0; HEADER_BYTES], &b"some"[..]].concat();
+            sealer(segment).seal(&mut block, AT + bytes.len() as u64, Header { lsn, synced: 0, written: 1, kind: Kind::Last });
+            bytes.extend(block);
+            bytes.extend([0; 16]);
+        }
+        let end = bytes.len() - 16 - ALIGN;
+        bytes[end..].fill(0x5a);
+        let found: Vec<Lsn> = sealer(3).headers(&bytes, AT).map(|(_, header)| header.lsn).collect();
+        assert_eq!(found, [1, 3]);
     }
 }

@@ -86,7 +86,7 @@ impl Committer {
     }
 
     fn block_bytes_max(&self) -> usize {
-        BLOCK_BYTES_MAX.min(self.shared.segments.bytes() as usize)
+        BLOCK_BYTES_MAX.min(self.shared.segments.block_bytes_max() as usize)
     }
 
     fn gather(&mut self, pending: Pending) -> Waiting {
@@ -124,14 +124,14 @@ impl Committer {
 
     fn append(&mut self) -> Result<Lsn, CommitError> {
         let now = (self.shared.settings.clock)();
-        let lsn = self.journal.append(&mut self.buffer, now).map_err(|error| match error {
+        let bytes = self.journal.append(&mut self.buffer, now).map_err(|error| match error {
             WriteError::Full => CommitError::Full,
             WriteError::TooLarge => CommitError::TooLarge,
             WriteError::Broken(words) => self.shared.fail(words),
         })?;
         self.shared.counts.blocks.fetch_add(1, Ordering::Relaxed);
-        self.tell(self.buffer.len() as u64);
-        Ok(lsn)
+        self.tell(bytes);
+        Ok(self.journal.end().lsn)
     }
 
     fn sync(&mut self) -> Result<(), CommitError> {

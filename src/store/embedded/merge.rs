@@ -50,23 +50,17 @@ fn walk(
 ) -> Result<(Position, u64), TableError> {
     let (mut at, mut seen) = (from, 0);
     while at.lsn < to.lsn && seen < bytes_max {
+        let (start, sealer) = (at, segments.sealer(at.segment));
         let stretch = read_stretch(segments, at, to).map_err(|error| failed(at.segment, &error))?;
-        let (start, before) = (at.offset, at.lsn);
-        while at.lsn < to.lsn
-            && seen < bytes_max
-            && let Some(block) = block::parse(&stretch[(at.offset - start) as usize..], at.segment)
-            && block.header.lsn == at.lsn + 1
-        {
-            each(&block)?;
-            at = Position { lsn: block.header.lsn, offset: at.offset + block.bytes as u64, ..at };
-            seen += block.bytes as u64;
-        }
-        if at.lsn < to.lsn && seen < bytes_max {
-            if at.segment >= to.segment || (at.lsn == before && start == 0) {
+        while at.segment == start.segment && at.lsn < to.lsn && seen < bytes_max {
+            let rest = &stretch[(at.offset - start.offset) as usize..];
+            let block = sealer.parse(rest, at.offset).filter(|block| block.header.lsn == at.lsn + 1).ok_or_else(|| {
                 let words = format!("{} at byte {}: a block is not what was written", name_of(at.segment), at.offset);
-                return Err(TableError::Damaged(words));
-            }
-            at = Position { segment: at.segment + 1, offset: 0, ..at };
+                TableError::Damaged(words)
+            })?;
+            each(&block)?;
+            at = at.behind(block.header.lsn, block.bytes as u64, block.header.kind);
+            seen += block.bytes as u64;
         }
     }
     Ok((at, seen))

@@ -8,7 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile, read_range, write_zeros};
+use super::identity::StoreId;
 use super::journal::Position;
+use super::label::Label;
 use super::merge::merge_some;
 use super::merger::merge_bytes_max;
 use super::replays::{Replays, horizon};
@@ -56,7 +58,7 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
     let spare = numbers.into_iter().filter(|number| *number < meta.oldest).collect();
     let newest = scan.used.values().copied().max().unwrap_or(0);
-    let segments = Arc::new(Segments::new(place.disk.clone(), bytes, scan.used, prepared, spare));
+    let segments = Arc::new(Segments::new(place.disk.clone(), meta.store, bytes, scan.used, prepared, spare));
     while meta.merged.lsn < scan.end.lsn {
         let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
         meta.merged = merged.map_err(|error| place.table_error(error))?.0;
@@ -84,14 +86,15 @@ fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet
         return Ok((table, meta, numbers));
     }
     for number in std::mem::take(&mut numbers) {
-        if scan::has_blocks(&*place.disk, number).map_err(|error| place.scan_error(error))? {
+        if scan::has_content(&*place.disk, number).map_err(|error| place.scan_error(error))? {
             return Err(place.damaged(&name_of(number), 0, "there is a journal, but its table.redb is missing".to_owned()));
         }
         place.disk.remove(&name_of(number)).map_err(io)?;
     }
     // The journal comes before the table: from then on a table without its journal is known to be damage.
-    let meta = Meta::new(&place.boot, options.durability);
-    segment::create(&*place.disk, meta.oldest, segment_bytes(options)).map_err(io)?;
+    let meta = Meta::new(StoreId::random().map_err(io)?, &place.boot, options.durability);
+    let label = Label { store: meta.store, segment: meta.oldest, bytes: segment_bytes(options) };
+    segment::create(&*place.disk, label).map_err(io)?;
     let table = Table::create(&*place.disk, options.cache_bytes, &meta).map_err(|error| place.table_error(error))?;
     Ok((table, meta, BTreeSet::from([1])))
 }

@@ -5,15 +5,20 @@
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
 
+use super::identity::StoreId;
 use super::journal::Position;
+use super::label::FIRST_BLOCK;
 use crate::domain::counters::Counters;
 use crate::domain::group::Group;
 use crate::domain::member::{GroupType, Member, Profile};
 use crate::domain::name::{GroupId, UserId};
 use crate::store::{Durability, Relation};
 
-/// The format of rows, journal and folder that this program writes.
-pub(super) const FORMAT: u32 = 1;
+/// The format of table, journal and folder that this program writes.
+pub(super) const FORMAT: u32 = 2;
+
+/// The format of a group's row, which begins with it.
+const GROUP_FORMAT: u8 = 1;
 
 /// Group → profile, version, counters.
 pub(super) const GROUPS: TableDefinition<&str, &[u8]> = TableDefinition::new("groups");
@@ -29,6 +34,8 @@ pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// What the store knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
+    /// Which store it is.
+    pub(super) store: StoreId,
     /// See `Store::generation`.
     pub(super) generation: u64,
     /// The table has everything up to here.
@@ -45,9 +52,9 @@ pub(super) struct Meta {
 
 impl Meta {
     /// A new store's.
-    pub(super) fn new(boot: &str, durability: Durability) -> Self {
-        let merged = Position { lsn: 0, segment: 1, offset: 0 };
-        Self { generation: 1, merged, oldest: 1, boot: boot.to_owned(), clean: false, interval: durability == Durability::Interval }
+    pub(super) fn new(store: StoreId, boot: &str, durability: Durability) -> Self {
+        let merged = Position { lsn: 0, segment: 1, offset: FIRST_BLOCK };
+        Self { store, generation: 1, merged, oldest: 1, boot: boot.to_owned(), clean: false, interval: durability == Durability::Interval }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -67,7 +74,7 @@ struct OwnedGroupRow(Profile, u64, Counters);
 
 /// A group's row: format, type, and all but the members.
 pub(super) fn encode_group(id: &GroupId, group: &Group) -> Vec<u8> {
-    let start = vec![FORMAT as u8, group.profile.kind as u8];
+    let start = vec![GROUP_FORMAT, group.profile.kind as u8];
     let row = GroupRow(&group.profile, group.version, &group.counters);
     seal(id.as_str().as_bytes(), postcard::to_extend(&row, start).expect("plain values can always be encoded"))
 }
@@ -76,7 +83,7 @@ pub(super) fn encode_group(id: &GroupId, group: &Group) -> Vec<u8> {
 pub(super) fn decode_group(id: &GroupId, row: &[u8]) -> Result<Box<Group>, String> {
     let body = unseal(id.as_str().as_bytes(), row)?;
     match body {
-        [version, _, rest @ ..] if u32::from(*version) == FORMAT => {
+        [version, _, rest @ ..] if *version == GROUP_FORMAT => {
             let OwnedGroupRow(profile, version, counters) = decode(id.as_str(), rest)?;
             Ok(Box::new(Group { profile, members: Default::default(), counters, version }))
         }

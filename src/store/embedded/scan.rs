@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
-use super::block::{self, Block};
+use super::block::{self, Block, Header, Sealer};
 use super::disk::{Disk, DiskFile, read_range};
+use super::identity::StoreId;
 use super::journal::Position;
+use super::label::{FIRST_BLOCK, LABEL_BYTES, Label};
 use super::replays::Replays;
 use super::rows::Meta;
 use super::segment::name_of;
@@ -48,6 +50,7 @@ pub(super) struct Scan {
 }
 
 struct Segment {
+    store: StoreId,
     number: u64,
     bytes: Vec<u8>,
 }
@@ -56,43 +59,41 @@ struct Segment {
 pub(super) fn scan(disk: &dyn Disk, meta: &Meta, present: &BTreeSet<u64>, horizon: UnixMillis) -> Result<Scan, ScanError> {
     let newest = present.iter().next_back().copied().unwrap_or(0).max(meta.merged.segment);
     if let Some(missing) = (meta.oldest..=newest).find(|number| !present.contains(number)) {
-        return Err(ScanError::Damaged(missing, 0, "the segment is missing".to_owned()));
+        return Err(is_missing(missing));
     }
     let mut scan = Scan::default();
-    let mut segment = read(disk, meta.oldest)?;
-    let first = block::parse(&segment.bytes, segment.number).map(|block| block.header.lsn);
-    let starts_merged = (meta.merged.segment, meta.merged.offset) > (segment.number, 0);
+    let mut segment = read(disk, meta.store, meta.oldest)?;
+    let first = segment.block(FIRST_BLOCK).map(|block| block.header.lsn);
+    let starts_merged = (meta.merged.segment, meta.merged.offset) > (segment.number, FIRST_BLOCK);
     let expected = match first {
         Some(lsn) => lsn,
-        None if starts_merged => return Err(damaged(&segment, 0, "the first block is damaged")),
+        None if starts_merged => return Err(damaged(&segment, FIRST_BLOCK, "the first block is damaged")),
         None => meta.merged.lsn + 1,
     };
-    scan.end = Position { lsn: expected - 1, segment: segment.number, offset: 0 };
+    scan.end = Position { lsn: expected - 1, segment: segment.number, offset: FIRST_BLOCK };
     if !starts_merged && scan.end.lsn != meta.merged.lsn {
-        return Err(damaged(&segment, 0, "journal and table do not belong together"));
+        return Err(damaged(&segment, FIRST_BLOCK, "journal and table do not belong together"));
     }
     loop {
         scan.take_blocks(&segment, meta, horizon)?;
-        if !present.contains(&(segment.number + 1)) {
+        if scan.end.segment == segment.number {
             break;
         }
-        let next = read(disk, segment.number + 1)?;
-        let goes_on = block::parse(&next.bytes, next.number).is_some_and(|block| block.header.lsn == scan.end.lsn + 1);
-        if !goes_on {
-            break;
+        if !present.contains(&scan.end.segment) {
+            return Err(is_missing(scan.end.segment));
         }
-        (scan.end.segment, scan.end.offset) = (next.number, 0);
-        segment = next;
+        segment = read(disk, meta.store, scan.end.segment)?;
     }
     scan.judge_rest(disk, &segment, meta, newest)?;
     Ok(scan)
 }
 
 impl Scan {
-    /// Takes whole blocks from the end on, for as long as they follow each other.
+    /// Takes whole blocks from the end on, for as long as they follow each other in this segment.
     fn take_blocks(&mut self, segment: &Segment, meta: &Meta, horizon: UnixMillis) -> Result<(), ScanError> {
         self.used.insert(segment.number, 0);
-        while let Some(block) = segment.bytes.get(self.end.offset as usize..).and_then(|rest| block::parse(rest, segment.number))
+        while self.end.segment == segment.number
+            && let Some(block) = segment.block(self.end.offset)
             && block.header.lsn == self.end.lsn + 1
         {
             self.take(&block, segment, meta, horizon)?;
@@ -102,7 +103,7 @@ impl Scan {
 
     fn take(&mut self, block: &Block<'_>, segment: &Segment, meta: &Meta, horizon: UnixMillis) -> Result<(), ScanError> {
         let (header, start) = (block.header, self.end.offset);
-        self.end = Position { lsn: header.lsn, segment: segment.number, offset: start + block.bytes as u64 };
+        self.end = self.end.behind(header.lsn, block.bytes as u64, header.kind);
         if header.lsn == meta.merged.lsn && self.end != meta.merged {
             return Err(damaged(segment, start, "journal and table do not belong together"));
         }
@@ -130,43 +131,60 @@ impl Scan {
     /// Looks at everything behind the end: is it nothing, the rest of a write, or proof of damage?
     fn judge_rest(&mut self, disk: &dyn Disk, last: &Segment, meta: &Meta, newest: u64) -> Result<(), ScanError> {
         let broken = self.end.lsn + 1;
-        let rest = last.bytes.get(self.end.offset as usize..).unwrap_or_default();
-        self.torn = block::has_begun(rest, broken);
         let mut proven = broken <= meta.merged.lsn;
-        // Where the end of a segment is bare, the broken block was the first of the next one.
-        let mut place = (last.number, self.end.offset);
-        for number in last.number..=newest {
-            let later = if number == last.number { None } else { Some(read(disk, number)?) };
-            let bytes = later.as_ref().map_or(rest, |later| &later.bytes);
-            let mut found = block::find_all(bytes, number).map(|block| block.header).filter(|header| header.lsn > broken).peekable();
-            if number == last.number + 1 && !self.torn && !self.discarded {
-                let used = meta.merged.segment >= number || found.peek().is_some();
-                place = if used && block::parse(bytes, number).is_none() { (number, 0) } else { place };
-            }
-            for header in found {
-                self.discarded = true;
-                proven |= header.synced >= broken;
-            }
+        for (at, header) in last.headers(self.end.offset) {
+            self.torn = true;
+            self.discarded |= at > self.end.offset;
+            proven |= header.lsn > broken && header.synced >= broken;
         }
-        self.torn |= self.discarded;
+        for number in last.number + 1..=newest {
+            // A segment is closed, and that is safe, before anything is written into the next one.
+            proven |= read(disk, meta.store, number)?.headers(FIRST_BLOCK).next().is_some();
+        }
         if proven {
             let what = "a block is damaged or missing that was safe on disk: what came later knows of it";
-            return Err(ScanError::Damaged(place.0, place.1, what.to_owned()));
+            return Err(damaged(last, self.end.offset, what));
         }
         Ok(())
     }
 }
 
-/// Whether any whole block stands in a segment.
-pub(super) fn has_blocks(disk: &dyn Disk, number: u64) -> Result<bool, ScanError> {
-    let segment = read(disk, number)?;
-    Ok(block::find_all(&segment.bytes, number).next().is_some())
+impl Segment {
+    fn sealer(&self) -> Sealer {
+        Sealer::new(self.store, self.number)
+    }
+
+    fn block(&self, offset: u64) -> Option<Block<'_>> {
+        self.sealer().parse(self.bytes.get(offset as usize..)?, offset)
+    }
+
+    fn headers(&self, from: u64) -> impl Iterator<Item = (u64, Header)> {
+        self.sealer().headers(self.bytes.get(from as usize..).unwrap_or_default(), from)
+    }
 }
 
-fn read(disk: &dyn Disk, number: u64) -> Result<Segment, ScanError> {
+/// Whether anything stands in a segment behind its label, whatever its format.
+pub(super) fn has_content(disk: &dyn Disk, number: u64) -> Result<bool, ScanError> {
+    let bytes = read_all(disk, number)?;
+    let bare = Label::decode(&bytes).map_or(&bytes[..], |_| &bytes[LABEL_BYTES..]);
+    Ok(bare.iter().any(|byte| *byte != 0))
+}
+
+fn read(disk: &dyn Disk, store: StoreId, number: u64) -> Result<Segment, ScanError> {
+    let bytes = read_all(disk, number)?;
+    match Label::objection(store, number, &bytes, bytes.len() as u64) {
+        Some((offset, words)) => Err(ScanError::Damaged(number, offset, words)),
+        None => Ok(Segment { store, number, bytes }),
+    }
+}
+
+fn read_all(disk: &dyn Disk, number: u64) -> Result<Vec<u8>, ScanError> {
     let read = |file: std::sync::Arc<dyn DiskFile>| read_range(&*file, 0, file.len()?);
-    let bytes = disk.open(&name_of(number), false).and_then(read).map_err(|error| ScanError::Io(number, error))?;
-    Ok(Segment { number, bytes })
+    disk.open(&name_of(number), false).and_then(read).map_err(|error| ScanError::Io(number, error))
+}
+
+fn is_missing(number: u64) -> ScanError {
+    ScanError::Damaged(number, 0, "the segment is missing".to_owned())
 }
 
 fn damaged(segment: &Segment, offset: u64, what: &str) -> ScanError {

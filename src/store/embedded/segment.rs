@@ -8,7 +8,10 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::block::{HEADER_BYTES, Sealer};
 use super::disk::{Disk, DiskFile, is_full, write_zeros};
+use super::identity::StoreId;
+use super::label::{FIRST_BLOCK, Label};
 use crate::domain::UnixMillis;
 
 /// After a failure for want of space, further requests fail without a new attempt for so long.
@@ -25,16 +28,17 @@ pub(super) fn name_of(segment: u64) -> String {
 /// The segment of a file's name.
 pub(super) fn segment_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("journal-").filter(|digits| digits.len() == 16)?;
-    u64::from_str_radix(digits, 16).ok()
+    u64::from_str_radix(digits, 16).ok().filter(|segment| name_of(*segment) == name)
 }
 
 /// Makes an empty segment and its name safe.
-pub(super) fn create(disk: &dyn Disk, segment: u64, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+pub(super) fn create(disk: &dyn Disk, label: Label) -> io::Result<Arc<dyn DiskFile>> {
     let made = (|| {
         let file = disk.open(UNFINISHED, true)?;
-        write_zeros(&*file, 0, bytes)?;
+        file.write_at(0, &label.encode())?;
+        write_zeros(&*file, FIRST_BLOCK, label.bytes)?;
         file.sync()?;
-        disk.rename(UNFINISHED, &name_of(segment))?;
+        disk.rename(UNFINISHED, &name_of(label.segment))?;
         disk.sync_dir()?;
         Ok(file)
     })();
@@ -71,6 +75,7 @@ struct State {
 /// All segments of a journal.
 pub(super) struct Segments {
     disk: Arc<dyn Disk>,
+    store: StoreId,
     bytes: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -80,6 +85,7 @@ impl Segments {
     /// Begins with the segments that recovery found: those in use, an empty one after them, and those to be used again.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
+        store: StoreId,
         bytes: u64,
         used: BTreeMap<u64, UnixMillis>,
         prepared: Option<(u64, Arc<dyn DiskFile>)>,
@@ -87,12 +93,22 @@ impl Segments {
     ) -> Self {
         let wanted = used.keys().next_back().map(|newest| newest + 1).filter(|_| prepared.is_none());
         let state = State { used, prepared, wanted, spare, ..State::default() };
-        Self { disk, bytes, state: Mutex::new(state), changed: Condvar::new() }
+        Self { disk, store, bytes, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The bytes of a new segment.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The bytes of the largest block that a new segment holds: behind its label, with a place left for its last block.
+    pub(super) fn block_bytes_max(&self) -> u64 {
+        self.bytes - FIRST_BLOCK - HEADER_BYTES as u64
+    }
+
+    /// What makes the blocks of a segment.
+    pub(super) fn sealer(&self, segment: u64) -> Sealer {
+        Sealer::new(self.store, segment)
     }
 
     /// Opens a segment for reading.
@@ -202,12 +218,16 @@ impl Segments {
     }
 
     fn prepare(&self, segment: u64, spare: Option<u64>) -> io::Result<Arc<dyn DiskFile>> {
-        let Some(spare) = spare else { return create(&*self.disk, segment, self.bytes) };
+        let label = Label { store: self.store, segment, bytes: self.bytes };
+        let Some(spare) = spare else { return create(&*self.disk, label) };
         let file = self.open(spare)?;
         if file.len()? != self.bytes {
             self.disk.remove(&name_of(spare))?;
-            return create(&*self.disk, segment, self.bytes);
+            return create(&*self.disk, label);
         }
+        // The label is safe before the name counts: what counts has a true label.
+        file.write_at(0, &label.encode())?;
+        file.sync()?;
         self.disk.rename(&name_of(spare), &name_of(segment))?;
         self.disk.sync_dir()?;
         Ok(file)

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::support::*;
 use crate::domain::member::GroupType;
 use crate::store::OpenError;
-use crate::store::embedded::block;
+use crate::store::embedded::block::Sealer;
 use crate::store::embedded::disk::Disk;
+use crate::store::embedded::label::{LABEL_BYTES, Label};
 use crate::store::embedded::rows::Meta;
 use crate::store::embedded::scan::{ScanError, scan};
 use crate::store::embedded::segment::name_of;
@@ -28,8 +29,9 @@ fn killed_after(rig: &Rig, commits: u64) -> Rig {
 /// All blocks of a segment: where they begin and how long they are.
 fn blocks_of(rig: &Rig, segment: u64) -> Vec<(usize, usize)> {
     let bytes = rig.disk.edit(&name_of(segment), |bytes| bytes.clone());
-    let (mut at, mut blocks) = (0, Vec::new());
-    while let Some(block) = block::parse(&bytes[at..], segment) {
+    let label = Label::decode(&bytes).unwrap();
+    let (mut at, mut blocks) = (LABEL_BYTES, Vec::new());
+    while let Some(block) = Sealer::new(label.store, segment).parse(&bytes[at..], at as u64) {
         blocks.push((at, block.bytes));
         at += block.bytes;
     }
