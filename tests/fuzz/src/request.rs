@@ -12,13 +12,27 @@ use tallycast::domain::command::{Mode, Write};
 use tallycast::domain::member::GroupType;
 use tallycast::domain::name::{CounterKey, GroupId, OpId, UserId};
 use tallycast::protocol::answer::{Data, put_answer};
-use tallycast::protocol::request::{Body, Cmd, Frame, Id, null_id};
+use tallycast::protocol::request::{Body, Cmd, FieldLimits, Frame, Id, null_id};
 
 const USERS_MAX: usize = 100;
+const KEYS_MAX: usize = 20;
+const LIMITS: FieldLimits = FieldLimits { users_max: USERS_MAX, keys_max: KEYS_MAX };
 
 /// Fields that mean something to some command.
 const KNOWN: [&str; 14] = [
-    "id", "cmd", "groupID", "key", "value", "opID", "counters", "keyList", "userID", "userSig", "userIDList", "type", "name",
+    "id",
+    "cmd",
+    "groupID",
+    "key",
+    "value",
+    "opID",
+    "counters",
+    "keyList",
+    "userID",
+    "userSig",
+    "userIDList",
+    "type",
+    "name",
     "joinOption",
 ];
 
@@ -73,9 +87,12 @@ pub fn run(data: &[u8]) {
     assert_eq!(frame.id, id, "an id comes back as it was written");
     let cmd: String = serde_json::from_str(object.field("cmd").expect("a command").get()).expect("a text");
     assert_eq!(cmd, frame.cmd.name());
-    match frame.body(USERS_MAX) {
+    match frame.body(LIMITS) {
         Err(refusal) => {
-            assert!(matches!(refusal.code, Code::InvalidParameter | Code::BadGroupId | Code::NotPermitted), "{refusal:?}");
+            assert!(
+                matches!(refusal.code, Code::InvalidParameter | Code::BadGroupId | Code::NotPermitted | Code::TooManyKeys),
+                "{refusal:?}"
+            );
             check_answer(&frame.id, refusal);
         }
         Ok(body) => {
@@ -83,7 +100,7 @@ pub fn run(data: &[u8]) {
             check_names(&body);
             let again = written(frame.cmd, &body);
             let frame = Frame::read(&again).expect("what was understood can be said again");
-            assert_eq!(frame.body(USERS_MAX).expect("and is understood"), body);
+            assert_eq!(frame.body(LIMITS).expect("and is understood"), body);
         }
     }
 }
@@ -120,12 +137,13 @@ fn check_names(body: &Body) {
             group(id);
             items.iter().for_each(|(name, _)| key(name));
             let different: HashSet<_> = items.iter().map(|(key, _)| key).collect();
-            assert!(!items.is_empty() && different.len() == items.len());
+            assert!((1..=KEYS_MAX).contains(&items.len()) && different.len() == items.len());
             assert!(operation.as_ref().is_none_or(|operation| OpId::parse(operation.as_str()).is_ok()));
         }
         Body::Write(_, Write::Delete(_), _) => panic!("no socket command deletes"),
         Body::Read(id, keys) => {
             group(id);
+            assert!(keys.len() <= KEYS_MAX);
             keys.iter().for_each(key);
         }
         Body::Logout | Body::Ping => {}

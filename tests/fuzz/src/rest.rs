@@ -108,11 +108,9 @@ impl World {
 
     /// One call, on the connection of those before where it is still there.
     fn call(&mut self, service: &str, command: &str, query: &str, header: &str, body: &[u8]) -> Response {
-        let mut request = format!(
-            "POST /v4/{service}/{command}?{query} HTTP/1.1\r\nHost: a\r\n{header}Content-Length: {}\r\n\r\n",
-            body.len()
-        )
-        .into_bytes();
+        let mut request =
+            format!("POST /v4/{service}/{command}?{query} HTTP/1.1\r\nHost: a\r\n{header}Content-Length: {}\r\n\r\n", body.len())
+                .into_bytes();
         request.extend_from_slice(body);
         let is_new = self.peer.is_none();
         let mut peer = self.peer.take().unwrap_or_else(|| self.gateway.connect());

@@ -104,5 +104,14 @@ fn zlib(bytes: &[u8], level: u8) -> Vec<u8> {
 }
 
 fn dressed(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes).chars().map(|c| match c { '+' => '*', '/' => '-', '=' => '_', other => other }).collect()
+    STANDARD
+        .encode(bytes)
+        .chars()
+        .map(|c| match c {
+            '+' => '*',
+            '/' => '-',
+            '=' => '_',
+            other => other,
+        })
+        .collect()
 }

