@@ -13,6 +13,8 @@ mod committer;
 mod disk;
 mod flow;
 mod fold;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod intake;
 mod journal;
