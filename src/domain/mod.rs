@@ -4,6 +4,7 @@ pub mod code;
 pub mod command;
 pub mod counters;
 pub mod group;
+pub mod keyed;
 pub mod member;
 pub mod name;
 pub mod record;

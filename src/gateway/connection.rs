@@ -23,11 +23,13 @@ use crate::protocol::answer::{Data, put_answer};
 use crate::protocol::close::Close;
 use crate::protocol::frame;
 use crate::protocol::push::{KickedOut, kicked_out};
-use crate::protocol::request::{Body, Cmd, Frame, Id};
+use crate::protocol::request::{Body, Cmd, FieldLimits, Frame, Id};
 use crate::users::ConnId;
 
-/// Frames handled before others have their turn.
-const FRAMES_AT_ONCE: usize = 32;
+/// Bytes of messages handled before others have their turn …
+const BYTES_AT_ONCE: usize = 4096;
+/// … of which each message takes so many at least, however short it is.
+const BYTES_A_MESSAGE: usize = 128;
 /// A larger read buffer is zero-filled at every read and stays resident.
 const READ_BUFFER_BYTES: usize = 512;
 
@@ -146,7 +148,8 @@ impl Connection {
     fn read(&self, socket: &mut Socket) -> Next {
         let now = Instant::now();
         socket.get_mut().look_again();
-        for _ in 0..FRAMES_AT_ONCE {
+        let mut handled = 0;
+        while handled < BYTES_AT_ONCE {
             if self.bell.in_flight.get() >= IN_FLIGHT_MAX {
                 return Next::More;
             }
@@ -167,6 +170,7 @@ impl Connection {
                 Err(e) => return Next::Leave(fault_of(e)),
             };
             self.session.borrow_mut().heard(now);
+            handled += message.len().max(BYTES_A_MESSAGE);
             match message {
                 Message::Text(text) => {
                     wire.unfinished = 0;
@@ -201,7 +205,8 @@ impl Connection {
             let refusal = Refusal::new(Code::NotLoggedIn, "log in first");
             return self.fault(Some(frame.cmd), &frame.id, refusal, now);
         }
-        let body = match frame.body(limits.user_list_max) {
+        let keys_max = self.door.shard.node.limits.keys_max;
+        let body = match frame.body(FieldLimits { users_max: limits.user_list_max, keys_max }) {
             Ok(body) => body,
             Err(refusal) if refusal.code == Code::InvalidParameter => return self.fault(Some(frame.cmd), &frame.id, refusal, now),
             Err(refusal) => {

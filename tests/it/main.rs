@@ -13,6 +13,7 @@ mod durability;
 mod fanout;
 mod faults;
 mod golden;
+mod greedy;
 mod groups;
 mod http;
 mod integers;

@@ -154,6 +154,17 @@ impl Process {
         assert!(sent.success(), "signal {name} could not be sent to {pid}");
     }
 
+    /// The processor's time that all its threads have taken so far.
+    pub fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let of_task = |task: std::fs::DirEntry| {
+            // A thread that has ended meanwhile counts no more.
+            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+        };
+        Duration::from_nanos(tasks.map(|task| task.map_or(0, of_task)).sum())
+    }
+
     /// Waits for the end, which must come within [`PATIENCE`].
     pub async fn exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -216,6 +227,10 @@ impl Server {
 
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 
     pub async fn exit(&mut self) -> ExitStatus {

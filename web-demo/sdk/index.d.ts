@@ -12,8 +12,9 @@ export interface CreateOptions {
   /** The vendor's name for the same. */
   proxyServer?: string;
   /**
-   * Gives a fresh UserSig. Asked before each new connection and before the one in use runs out; without it the sig of
-   * `login` is used again, and the session ends with it.
+   * Gives a fresh UserSig. Asked before each new connection and before the one in use runs out, by the life that the sig
+   * itself names, whatever this machine's clock says; where one has run out all the same (a tab was frozen), the connection
+   * comes back with a new one. Without it the sig of `login` is used again, and the session ends with it.
    */
   getUserSig?: (userID: string) => string | Promise<string>;
   /**
@@ -134,6 +135,7 @@ export interface ChatEvents {
   /** Logged out, kicked out or refused: nothing happens until the next `login`. */
   sdkStateNotReady: undefined;
   netStateChange: NetState;
+  /** `userSigExpired` only without `getUserSig`. */
   kickedOut: { type: 'multipleAccount' | 'userSigExpired' | 'REST_API_Kick' };
   /** What no call was there to be told: a sig that could not be had, a value that does not fit. */
   error: ChatError | Error;

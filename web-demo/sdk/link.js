@@ -11,7 +11,8 @@ const LOST = 'The connection was lost.';
 
 /**
  * `on`: `before()` is awaited and may throw; `up(send, current)` when the socket is open, where `current()` says whether
- * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn })`.
+ * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn })`;
+ * `renews`: `before` gets a new UserSig, so that one which ran out is no end.
  * `timeout`: milliseconds until a connection must be open.
  */
 export function makeLink(url, env, timeout, on) {
@@ -57,7 +58,7 @@ export function makeLink(url, env, timeout, on) {
   function lost(code, message, reason) {
     if (openAt && env.now() - openAt > STEADY_AFTER_MS) attempt = 0;
     drop();
-    const next = comeback(code, reason, attempt, env.random);
+    const next = comeback(code, reason, attempt, env.random, on.renews);
     attempt += 1;
     asked = next.asked;
     pausing = next.pause !== null;

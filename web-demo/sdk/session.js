@@ -3,18 +3,19 @@
 
 import { makeLink } from './link.js';
 import { ChatError, EVENT, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
+import { lifeOf, makeRenewal } from './renewal.js';
 
 const REPLACED = 4503;
-const RENEW_MS_MIN = 1_000;
-// Browsers take a longer one for none at all.
-const TIMER_MS_MAX = 2_000_000_000;
+const EXPIRED = 70001;
+// So many sigs in a row that have run out, and it is over.
+const EXPIRED_MAX = 6;
 // 70001 to 70014, and a name of a wrong form; not 70050, which passes.
 const FINAL = /^(700[01]|10004)/;
 
-/** One user's stay: `begun` is what `login` waits for. */
-function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate) {
-  const renewal = env.alarm();
-  const stay = { userID, userSig, alarm: env.alarm() };
+/** One user's stay: `begun` is what `login` waits for; `refused(fault)` hears of a renewal that the gateway did not take. */
+function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate, refused) {
+  const renewal = makeRenewal(env, emit);
+  const stay = { userID, userSig, alarm: env.alarm(), expired: 0, down: renewal.stop };
   // The sig of the call itself is used first, where there is one.
   let used = !userSig;
   let over = false;
@@ -35,20 +36,22 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
   stay.logIn = async () => {
     // A sig may come when somebody else is logged in already.
     if (over) throw unanswered();
-    const answer = await requests.ask({ cmd: 'login', userID, userSig: stay.userSig }, { limit: timeout, early: true });
-    renewIn(answer.data.expiresAt * 1000 - env.now());
+    const sig = stay.userSig;
+    const answer = await requests.ask({ cmd: 'login', userID, userSig: sig }, { limit: timeout, early: true });
+    stay.expired = 0;
+    const begin = (life) => !over && renewal.begin(life, answer.data.expiresAt * 1000 - env.now(), renew);
+    if (getUserSig) lifeOf(sig).then(begin);
     return answer;
   };
 
-  // In good time, because a browser may hold a hidden page's timers back for a minute.
-  function renewIn(left) {
-    const again = () => stay.freshSig().then(stay.logIn).catch(() => renewIn(left * 0.2));
-    if (getUserSig && !over) renewal(Math.min(TIMER_MS_MAX, Math.max(RENEW_MS_MIN, left * 0.8)), again);
-  }
+  const renew = () => stay.freshSig().then(stay.logIn).catch((fault) => {
+    if (FINAL.test(fault.code)) refused(fault);
+    else renewal.again(renew);
+  });
 
   stay.end = () => {
     over = true;
-    renewal();
+    renewal.stop();
     stay.alarm();
   };
   return stay;
@@ -59,7 +62,9 @@ export function makeSession(outside, url, on) {
   const { env, timeout, requests, emit } = outside;
   const net = (state, more) => emit(EVENT.NET_STATE_CHANGE, { state, ...more });
   const ping = (limit) => requests.ask({ cmd: 'ping' }, { limit, early: true });
-  const link = makeLink(url, env, timeout, { before: () => stay.freshSig(), up, text: on.text, ping, connecting: () => net('connecting'), down });
+  const link = makeLink(url, env, timeout, {
+    before: () => stay.freshSig(), up, text: on.text, ping, connecting: () => net('connecting'), down, renews: Boolean(outside.getUserSig),
+  });
   let stay = null;
   let ready = false;
 
@@ -78,15 +83,21 @@ export function makeSession(outside, url, on) {
     emit(EVENT.SDK_READY);
   }
 
-  // A sig that is not accepted now will not be accepted in a second either, and whoever waits for `login` wants to know.
+  // A sig that is not accepted now will not be accepted in a second either, and whoever waits for `login` wants to know. But
+  // one that has run out may have been a new one when it was asked for.
   function refused(fault) {
     const { code, message } = fault;
+    if (code === EXPIRED && outside.getUserSig && (stay.expired += 1) < EXPIRED_MAX) {
+      if (stay.expired > 1) emit(EVENT.ERROR, fault);
+      return link.fail(message);
+    }
     if (ready && !FINAL.test(code)) return link.fail(message);
     if (ready) emit(EVENT.ERROR, fault);
     leave(fault);
   }
 
   function down({ code, message, retryIn }) {
+    stay.down();
     requests.down();
     on.down();
     if (retryIn !== null) return net('disconnected', { code, message, retryIn });
@@ -110,7 +121,7 @@ export function makeSession(outside, url, on) {
 
   async function login({ userID, userSig }) {
     if (!stay) {
-      stay = makeStay(userID, userSig, outside, () => leave(unanswered()));
+      stay = makeStay(userID, userSig, outside, () => leave(unanswered()), refused);
       link.start();
       return stay.begun;
     }
