@@ -2,8 +2,8 @@
 //! asks. No user or group name is ever a label.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::RuntimeMetrics;
 
@@ -99,6 +99,44 @@ impl Answers {
         let cell = |(i, count): (usize, &Count)| (Cmd::ALL.get(i / Code::ALL.len()).copied(), Code::ALL[i % Code::ALL.len()], count.get());
         self.0.iter().enumerate().map(cell).filter(|(_, _, count)| *count > 0)
     }
+}
+
+/// What became of the last attempt to read the configuration again.
+#[derive(Debug)]
+pub struct Reload {
+    succeeded_at: AtomicU64,
+    has_failed: AtomicBool,
+}
+
+impl Default for Reload {
+    /// The start has read it.
+    fn default() -> Self {
+        Self { succeeded_at: AtomicU64::new(unix_seconds()), has_failed: AtomicBool::new(false) }
+    }
+}
+
+impl Reload {
+    /// An attempt was made.
+    pub fn tried(&self, success: bool) {
+        self.has_failed.store(!success, Relaxed);
+        if success {
+            self.succeeded_at.store(unix_seconds(), Relaxed);
+        }
+    }
+
+    /// Whether the last attempt was in vain, so that what is in force is not what is written.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Relaxed)
+    }
+
+    /// Unix seconds of the last attempt that was not.
+    pub fn succeeded_at(&self) -> u64 {
+        self.succeeded_at.load(Relaxed)
+    }
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// One shard's cells, on cache lines of their own.

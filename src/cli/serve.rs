@@ -97,15 +97,15 @@ fn cut_short() -> ! {
 
 /// SIGHUP: secrets and log level are put in force; whatever else has changed waits for the next start.
 fn reread(server: &Server, reload: &impl Fn() -> anyhow::Result<Config>, level: &log::LogLevel) {
-    match reload() {
-        Ok(config) => {
-            server.keys.set(config.app.keyring);
-            server.audit.reopen();
-            match level.set(&config.log.level) {
-                Ok(()) => tracing::info!("secrets and log level were read again"),
-                Err(e) => tracing::error!("secrets were read again, the log level was not: {e:#}"),
-            }
-        }
-        Err(e) => tracing::error!("nothing was read again: {e:#}"),
+    server.audit.reopen();
+    let done = reload().and_then(|config| {
+        level.set(&config.log.level)?;
+        server.keys.set(config.app.keyring);
+        Ok(())
+    });
+    server.node.reload.tried(done.is_ok());
+    match done {
+        Ok(()) => tracing::info!("secrets and log level were read again"),
+        Err(e) => tracing::error!("nothing was read again, and what was in force still is: {e:#}"),
     }
 }
