@@ -80,7 +80,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::secret(
         "app.secret_keys",
         List,
-        "The secrets of UserSigs, their characters as they stand. The first signs, all verify. There is no default.",
+        "The secrets of UserSigs, their characters as they stand, at least 16 (openssl rand -hex 32 makes one). \
+         The first signs, all verify. There is no default.",
     ),
     Setting::new("app.admins", List, "administrator", "Users who may call REST and have an owner's rights in every group."),
     Setting::new("store.kind", Text, "embedded", "Where counters are kept."),
@@ -99,7 +100,12 @@ pub const SETTINGS: &[Setting] = &[
         "0ms",
         "The least time between two pushes of one counter; what comes between is skipped. At most 1m.",
     ),
-    Setting::new("push.max_frames_per_second", Number, "0", "Pushes that this node sends in a second to all members together; rooms with news share it. 0: no limit."),
+    Setting::new(
+        "push.max_frames_per_second",
+        Number,
+        "0",
+        "Pushes that this node sends in a second to all members together; rooms with news share it. 0: no limit.",
+    ),
     Setting::new("push.min_interval_of.Private", Duration, "", "In place of `push.min_interval` for groups of one type."),
     Setting::new("push.min_interval_of.Public", Duration, "", ""),
     Setting::new("push.min_interval_of.ChatRoom", Duration, "", ""),

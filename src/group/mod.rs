@@ -17,7 +17,7 @@ pub mod shard;
 mod steps;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::inbox::Seating;
 use crate::domain::code::Refusal;
@@ -82,8 +82,8 @@ impl Ask {
 
 /// Where an answer goes.
 pub enum Door {
-    /// To a request on a socket.
-    Socket(ConnId, Cmd, Id),
+    /// To a request on a socket, which was read at that time.
+    Socket(ConnId, Cmd, Id, Instant),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
     /// To nobody: a login seats its connection in a group. True: the user made themself a member, and a place is kept.
@@ -101,7 +101,7 @@ impl Door {
 
     /// Whether the connection was promised a place, which is free again if it gets no seat.
     fn has_place(&self) -> bool {
-        matches!(self, Door::Socket(_, Cmd::JoinGroup, _) | Door::Login(_, true))
+        matches!(self, Door::Socket(_, Cmd::JoinGroup, ..) | Door::Login(_, true))
     }
 
     /// What an answer without a seat means to the connection.

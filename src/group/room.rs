@@ -8,10 +8,9 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
 
 use super::Incarnation;
-use super::inbox::Update;
+use super::inbox::{Update, Updates};
 use super::outbox::{Outboxes, Pushed};
 
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +32,7 @@ pub struct Room {
     pub min_interval: Duration,
     seats: Vec<Seat>,
     /// The newest frame of each key.
-    updates: SmallVec<[Update; 1]>,
+    updates: Updates,
     version: u64,
     cursor: usize,
     /// Seats to look at until everybody has the newest value.
@@ -52,12 +51,11 @@ pub struct Room {
 impl Room {
     /// A room without members.
     pub fn new(of: Incarnation, min_interval: Duration) -> Self {
-        let updates = SmallVec::new();
         Self {
             of,
             min_interval,
             seats: Vec::new(),
-            updates,
+            updates: Updates::default(),
             version: 0,
             cursor: 0,
             left: 0,
@@ -112,12 +110,8 @@ impl Room {
         let mut conflated = 0;
         for update in updates {
             self.version = self.version.max(update.version);
-            match self.updates.iter_mut().find(|old| old.key == update.key) {
-                Some(old) => {
-                    conflated += self.left as u64;
-                    *old = update.clone();
-                }
-                None => self.updates.push(update.clone()),
+            if self.updates.put(update) {
+                conflated += self.left as u64;
             }
         }
         self.joined = None;
