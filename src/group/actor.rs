@@ -138,6 +138,8 @@ pub struct Actor {
     /// How many of them the node has counted.
     pub replays_counted: usize,
     state: Option<Box<Group>>,
+    /// The group that has just ended.
+    ended: Option<Box<Group>>,
     open: Vec<Applied>,
     held: Vec<Held>,
 }
@@ -153,6 +155,9 @@ struct Applied {
     undo: Option<Undo>,
     print: Option<u128>,
 }
+
+/// What is left of a group that has ended: with each step a part of it is forgotten.
+pub type Remains = Box<dyn Iterator<Item = ()>>;
 
 /// A counter that a commit changed; no value: it is gone.
 pub struct Change {
@@ -189,6 +194,7 @@ impl Actor {
             replays: Replays::default(),
             replays_counted: 0,
             state: None,
+            ended: None,
             open: Vec::new(),
             held: Vec::new(),
         }
@@ -244,7 +250,7 @@ impl Actor {
     pub fn committed(&mut self) -> (Vec<Step>, Vec<Change>, usize) {
         let (mut changes, mut places) = (Vec::<Change>::new(), Places::default());
         let mut writes = 0;
-        for Applied { effect, .. } in self.open.drain(..) {
+        for Applied { effect, undo, .. } in self.open.drain(..) {
             let mut change = |key: CounterKey, value, version| {
                 writes += 1;
                 match places.find(&changes, key.as_str()) {
@@ -260,6 +266,9 @@ impl Actor {
                 Some(Effect::Deleted { version, keys }) => keys.into_iter().for_each(|key| change(key, None, version)),
                 Some(Effect::Dissolved) => {
                     (changes, places) = Default::default();
+                    if let Some(Undo::Whole(group)) = undo {
+                        self.ended = group;
+                    }
                     // A group that is made under this id is another one.
                     self.replays = Replays::default();
                 }
@@ -350,6 +359,14 @@ impl Actor {
         }
         self.seats[connection.shard as usize] -= 1;
         true
+    }
+
+    /// Empties the group that has ended of its members and of all who were there. They come back: to forget a hundred thousand
+    /// takes a while.
+    pub fn take_remains(&mut self) -> Remains {
+        let (present, online) = (std::mem::take(&mut self.present), std::mem::take(&mut self.online));
+        let members = self.ended.take().map(|group| group.members).unwrap_or_default();
+        Box::new(present.into_iter().map(drop).chain(online.into_iter().map(drop)).chain(members.into_iter().map(drop)))
     }
 
     /// Whether nobody would notice if it were forgotten; `merged` is the store's.

@@ -20,6 +20,9 @@ use crate::domain::name::GroupId;
 use crate::protocol::push;
 use crate::users::ConnId;
 
+/// Members of an ended group that are forgotten before others have their turn.
+const FORGOTTEN_PER_STEP: usize = 1024;
+
 impl Shard {
     /// Keeps a place for a group that the user of a connection asks for. False: they have asked for as many as there are.
     pub fn keep_place(&self, connection: ConnId, group: &GroupId) -> bool {
@@ -175,6 +178,20 @@ impl Shard {
             seats -= 1;
             if seats == 0 {
                 return true;
+            }
+        }
+        false
+    }
+
+    /// Forgets a part of what ended groups have left. True: there is more to do.
+    pub(super) fn forget_remains(&self) -> bool {
+        let mut remains = self.remains.borrow_mut();
+        let mut parts = FORGOTTEN_PER_STEP;
+        while let Some(of_one) = remains.front_mut() {
+            match of_one.next() {
+                None => drop(remains.pop_front()),
+                Some(()) if parts == 0 => return true,
+                Some(()) => parts -= 1,
             }
         }
         false

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
+use super::actor::{Actor, MAILBOX_MAX, Moment, Phase, Remains};
 use super::inbox::{Letter, Mail, News};
 use super::node::Node;
 use super::outbox::Outboxes;
@@ -49,6 +49,8 @@ pub struct Shard {
     pub(super) with_news: RefCell<VecDeque<RoomRef>>,
     /// Rooms whose group is no more, with the frame that says so.
     pub(super) endings: RefCell<VecDeque<(RoomRef, Bytes)>>,
+    /// What is left of groups of this shard that have ended.
+    pub(super) remains: RefCell<VecDeque<Remains>>,
     /// Commits under way by their numbers: since when, and whose records are in each.
     open_commits: RefCell<HashMap<u64, (Instant, Vec<ActorRef>)>>,
     commits: Cell<u64>,
@@ -72,6 +74,7 @@ impl Shard {
             with_mail: RefCell::default(),
             with_news: RefCell::default(),
             endings: RefCell::default(),
+            remains: RefCell::default(),
             open_commits: RefCell::default(),
             commits: Cell::new(0),
             sweeping: RefCell::default(),
@@ -154,7 +157,8 @@ impl Shard {
             self.outboxes.borrow_mut().flush(self.now());
         }
         let due = self.move_cursors();
-        let due = if self.empty_ended_rooms() { Some(self.now()) } else { due };
+        let more = self.empty_ended_rooms() | self.forget_remains();
+        let due = if more { Some(self.now()) } else { due };
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
         self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));

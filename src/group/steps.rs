@@ -185,8 +185,7 @@ impl Shard {
                 (_, false) => self.node.inboxes[shard].put(Letter::Dissolved(of.clone(), frame.clone())),
             }
         }
-        actor.present.clear();
-        actor.online.clear();
+        self.remains.borrow_mut().push_back(actor.take_remains());
     }
 }
 
