@@ -3,7 +3,10 @@
 
 mod crashes;
 mod faults;
+mod fixtures;
+mod flips;
 mod folder;
+mod hostile;
 mod model;
 mod reads;
 mod support;
