@@ -50,6 +50,8 @@ pub enum Ask {
     Inspect,
     /// Sit down where the user is a member already; nobody is told if he is not.
     Attach,
+    /// Nothing any more: its commit has failed, and it is told so when its turn comes.
+    Refused(Refusal),
 }
 
 impl Ask {
@@ -62,6 +64,7 @@ impl Ask {
             Ask::Online => Ask::Online,
             Ask::Inspect => Ask::Inspect,
             Ask::Attach => Ask::Attach,
+            Ask::Refused(refusal) => Ask::Refused(refusal.clone()),
             Ask::Write(..) | Ask::Create(_) | Ask::Dissolve | Ask::Add(_) | Ask::Remove(_) => return None,
         })
     }

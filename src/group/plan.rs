@@ -33,6 +33,9 @@ impl Actor {
     pub(super) fn ask(&self, ask: Ask, asker: Asker<'_>) -> Result<Plan, Refusal> {
         let Asker { caller, user, origin, at } = asker;
         let no_group = || Refusal::new(Code::NoSuchGroup, "there is no such group");
+        if let Ask::Refused(refusal) = ask {
+            return Err(refusal);
+        }
         let group = match (self.group(), &ask) {
             (Some(group), _) => group,
             (None, Ask::Attach) => return Ok(Plan::of(Told::Nothing)),
@@ -85,7 +88,7 @@ impl Actor {
                 let effect = group.plan_dissolve(caller)?;
                 Ok(Plan { effect: Some(effect), operation: None, told: Told::Dissolved(Data::Group(self.id.clone())) })
             }
-            Ask::Create(_) => Err(no_group()),
+            Ask::Create(_) | Ask::Refused(_) => Err(no_group()),
         }
     }
 
