@@ -58,11 +58,11 @@ pub(super) fn serve(
     let (fatal, mut failed) = tokio::sync::mpsc::channel::<String>(1);
     let server = Server::start(config, site, Box::new(move |why| drop(fatal.try_send(why))))?;
     begun(&server)?;
-    let ended: anyhow::Result<()> = runtime.block_on(async {
+    let ended: anyhow::Result<&str> = runtime.block_on(async {
         loop {
             tokio::select! {
-                _ = term.recv() => return Ok(()),
-                _ = int.recv() => return Ok(()),
+                _ = term.recv() => return Ok("SIGTERM"),
+                _ = int.recv() => return Ok("SIGINT"),
                 _ = hup.recv() => reread(&server, &reload, level),
                 Some(why) = failed.recv() => {
                     tokio::time::sleep(FATAL_GRACE).await;
@@ -71,8 +71,8 @@ pub(super) fn serve(
             }
         }
     });
-    ended?;
-    tracing::info!("stopping: answering what was accepted; a second signal ends it at once");
+    let signal = ended?;
+    tracing::info!(signal, "stopping: answering what was accepted; a second signal ends it at once");
     let stopped = std::thread::spawn(move || server.stop());
     runtime.block_on(async {
         let done = async {
@@ -82,11 +82,17 @@ pub(super) fn serve(
         };
         tokio::select! {
             () = done => {}
-            _ = term.recv() => std::process::exit(1),
-            _ = int.recv() => std::process::exit(1),
+            _ = term.recv() => cut_short(),
+            _ = int.recv() => cut_short(),
         }
     });
     stopped.join().map_err(|_| anyhow::anyhow!("the end went wrong"))?
+}
+
+/// A second signal: whoever sends it does not want to wait. What was answered is on disk.
+fn cut_short() -> ! {
+    tracing::warn!("a second signal: ended at once");
+    std::process::exit(1)
 }
 
 /// SIGHUP: secrets and log level are put in force; whatever else has changed waits for the next start.

@@ -266,7 +266,7 @@ impl Connection {
         self.door.shard.metrics().answers.add(cmd, answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok));
         if let Err(Refusal { code, message, .. }) = answer {
             let (address, cmd) = (self.address, cmd.map(Cmd::name));
-            tracing::debug!(%address, connection = ?self.id.get(), cmd, code = code.number(), "refused: {message}");
+            tracing::debug!(%address, connection = %self.id.get(), cmd, code = code.number(), "refused: {message}");
         }
         let mut json = Vec::with_capacity(128);
         put_answer(&mut json, id, answer);

@@ -88,7 +88,7 @@ impl Connection {
         if !entered.known.swap(true, Ordering::Relaxed) {
             self.remember(&user);
         }
-        tracing::debug!(address = %self.address, user = user.as_str(), connection = ?self.id.get(), "logged in");
+        tracing::debug!(address = %self.address, user = user.as_str(), connection = %self.id.get(), "logged in");
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
         self.answer(Cmd::Login, id, &Ok(data));
         let max = self.door.gate.limits.groups_per_connection_max;

@@ -96,7 +96,7 @@ impl Shard {
                 let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
                 self.metrics().answers.add(Some(cmd), code);
                 if let Err(Refusal { code, message, .. }) = &answer {
-                    tracing::debug!(?connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
+                    tracing::debug!(%connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
                 }
                 let mut json = Vec::with_capacity(160);
                 put_answer(&mut json, &id, &answer);

@@ -18,6 +18,7 @@ mod greedy;
 mod groups;
 mod http;
 mod integers;
+mod log;
 mod login;
 mod members;
 mod metrics;
