@@ -29,7 +29,7 @@ use crate::rest::Routes;
 use crate::rest::api::Rest;
 use crate::rest::audit::Audit;
 use crate::store::{self, Store};
-use crate::users::Users;
+use crate::users::{Users, Windows};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 8192;
@@ -309,8 +309,11 @@ fn group_limits(config: &Config) -> group::Limits {
     let interval = &config.push.min_interval;
     let forever = |d: Duration| if d.is_zero() { Duration::MAX } else { d };
     group::Limits {
-        writes: window(limits.counter_writes_max),
-        reads: window(limits.counter_reads_max),
+        windows: Windows {
+            writes: window(limits.counter_writes_max),
+            reads: window(limits.counter_reads_max),
+            memberships: window(limits.membership_changes_max),
+        },
         replay_millis: limits.replay_window.as_millis() as u64,
         replay_answers_max: limits.replay_answers_max,
         keys_max: limits.counters_per_group_max,

@@ -323,9 +323,10 @@ impl Actor {
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let again = if self.open.is_empty() { None } else { ask.again() };
+        let asker = Asker { user: &user, caller, origin, at };
         let planned = match ask {
-            Ask::Create(new) => self.create(*new, at),
-            ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
+            Ask::Create(new) => self.create(*new, asker),
+            ask => self.ask(ask, asker),
         };
         match planned {
             Err(refusal) => {
@@ -341,7 +342,12 @@ impl Actor {
                     _ => false,
                 };
                 let steps = self.steps(plan.told, door, &user, fresh);
-                Held { steps, user, again: again.filter(|_| !wrote).map(|ask| (ask, origin.again())) }
+                let again = again.filter(|_| !wrote).map(|ask| {
+                    // Of what wrote nothing, reads alone have cost something.
+                    let origin = if matches!(ask, Ask::Read(_)) { origin.again() } else { origin };
+                    (ask, origin)
+                });
+                Held { steps, user, again }
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::domain::member::{Details, JoinOption, NewGroup};
 use crate::domain::name::{GroupName, OpId};
 use crate::domain::throttle::Window;
 use crate::group::{Ask, Origin};
-use crate::users::Users;
+use crate::users::{Users, Windows};
 
 type Told = Arc<Mutex<Vec<(&'static str, Result<Data, Refusal>)>>>;
 
@@ -34,8 +34,7 @@ impl World {
     fn new(kind: GroupType) -> Self {
         let window = |calls_max| Window { calls_max, millis: 5000 };
         let limits = Limits {
-            writes: window(20),
-            reads: window(1),
+            windows: Windows { writes: window(20), reads: window(1), memberships: window(10) },
             replay_millis: 120_000,
             replay_answers_max: 0,
             keys_max: 20,
