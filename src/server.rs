@@ -155,6 +155,8 @@ impl Parts {
     fn run(self, mut stopped: watch::Receiver<bool>) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs descriptors, which were kept back");
+        // Nobody else runs this shard, so nothing is there yet.
+        let _ = self.node.metrics[self.index as usize].runtime.set(runtime.metrics());
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let shard = Shard::new(self.index, self.node);
             let door = Door::new(shard.clone(), self.gate);

@@ -163,6 +163,11 @@ impl Inbox {
         self.has_letters.load(Ordering::Acquire)
     }
 
+    /// How many letters wait.
+    pub fn depth(&self) -> usize {
+        self.mail().letters.len()
+    }
+
     /// Rings without a letter: the shard has work of its own.
     pub fn ring(&self) {
         self.bell.notify_one();

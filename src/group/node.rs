@@ -11,7 +11,7 @@ use super::{Command, Limits};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, UserId};
 use crate::domain::replay::PrintKeys;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{Reload, ShardMetrics};
 use crate::store::{Batch, Store};
 use crate::users::{ConnId, Users};
 
@@ -33,6 +33,8 @@ pub struct Node {
     pub replays: AtomicUsize,
     /// Set once when the node drains: no new work is taken.
     pub draining: AtomicBool,
+    /// What became of the last SIGHUP.
+    pub reload: Reload,
     calls: Mutex<BTreeMap<(&'static str, u32), u64>>,
     started: Instant,
     hasher: RandomState,
@@ -50,6 +52,7 @@ impl Node {
             metrics: (0..shards).map(|_| ShardMetrics::default()).collect(),
             replays: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            reload: Reload::default(),
             calls: Mutex::default(),
             started: Instant::now(),
             hasher: RandomState::new(),

@@ -90,7 +90,7 @@ impl Shard {
         }
     }
 
-    /// The time, as of this turn.
+    /// The time, as of this turn and what it has done so far.
     pub fn now(&self) -> Instant {
         self.now.get()
     }
@@ -170,6 +170,7 @@ impl Shard {
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
         self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        self.metrics().stalled.set(outboxes.blocked.len() as i64);
         due
     }
 
@@ -197,7 +198,9 @@ impl Shard {
                         seldom!(error, ("group", 0), %group, "cannot load a group: {e}");
                         self.forget(&group);
                         let refusal = Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000);
-                        for command in std::mem::take(&mut actor.borrow_mut().mailbox) {
+                        let mail = std::mem::take(&mut actor.borrow_mut().mailbox);
+                        self.metrics().mail.add(-(mail.len() as i64));
+                        for command in mail {
                             self.refuse(command.door, refusal.clone());
                         }
                     }
@@ -227,6 +230,7 @@ impl Shard {
         }
         guest.last_used = Some(self.now());
         guest.mailbox.push_back(command);
+        self.metrics().mail.add(1);
         drop(guest);
         self.enqueue(&actor);
     }
@@ -258,7 +262,10 @@ impl Shard {
             let at = self.moment();
             let mut guest = actor.borrow_mut();
             guest.queued = false;
+            let waited = guest.mailbox.len() as i64;
             let steps = guest.take_batch(at, |record| batch.push(record));
+            self.metrics().mail.add(guest.mailbox.len() as i64 - waited);
+            self.now.set(Instant::now());
             self.perform(&mut guest, steps);
             self.look_after(&mut guest);
             let committing = guest.phase == Phase::Committing;
@@ -299,7 +306,8 @@ impl Shard {
     /// A commit is through: its answers, then its pushes.
     fn settle(&self, number: u64, result: Result<Lsn, CommitError>) {
         let Some((began, actors)) = self.open_commits.borrow_mut().remove(&number) else { return };
-        self.metrics().commit.record(began.elapsed());
+        self.now.set(Instant::now());
+        self.metrics().commit.record(self.now().saturating_duration_since(began));
         for actor in actors {
             let mut guest = actor.borrow_mut();
             match &result {
@@ -312,7 +320,9 @@ impl Shard {
                 }
                 Err(e) => {
                     let refusal = Refusal::new(Code::Internal, format!("{e}: send it again with the same opID")).after(1000);
+                    let waited = guest.mailbox.len() as i64;
                     let steps = guest.failed(&refusal);
+                    self.metrics().mail.add(guest.mailbox.len() as i64 - waited);
                     self.perform(&mut guest, steps);
                 }
             }

@@ -10,6 +10,8 @@ mod options;
 use std::sync::Arc;
 
 pub use batch::Batch;
+#[cfg(feature = "fuzzing")]
+pub use embedded::fuzzing;
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
 pub use options::{Clock, Durability, Limits, Options};
 

@@ -66,7 +66,7 @@ fn say(shard: &Shard, connection: ConnId, ask: Ask) {
     let group = GroupId::parse("live-room").unwrap();
     let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
     shard.outboxes.borrow().bell(connection).unwrap().told(matches!(ask, Ask::Join));
-    let door = Door::Socket(connection, Cmd::IncreaseGroupCounter, null_id());
+    let door = Door::Socket(connection, Cmd::IncreaseGroupCounter, null_id(), Instant::now());
     shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
 }
 
