@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -59,8 +60,8 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, binds the addresses and begins to serve. `site` is served beside the gateway's own paths; `on_fatal`
-    /// is called once if the store cannot go on.
-    pub fn start(config: &Config, site: Router, on_fatal: store::OnFatal) -> anyhow::Result<Self> {
+    /// is called if the store or a shard cannot go on: the program must end then.
+    pub fn start(config: &Config, site: Router, on_fatal: OnFatal) -> anyhow::Result<Self> {
         let shards = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             shards => shards,
@@ -73,7 +74,8 @@ impl Server {
             Some(at) => Some(listen(at, 1).with_context(|| format!("cannot listen on {at}"))?.remove(0)),
         };
         let opening = Instant::now();
-        let store = Store::open(&store_options(config), on_fatal)?;
+        let of_store = on_fatal.clone();
+        let store = Store::open(&store_options(config), Box::new(move |why| of_store(format!("the store cannot go on: {why}"))))?;
         let opened_in = opening.elapsed();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
@@ -110,9 +112,8 @@ impl Server {
                 .map(|listener| (listener, Site { routes: Arc::new(Routes { calls: None, others: inside.clone() }), ..http.clone() }));
             let (node, gate, http, drained) = (node.clone(), gate.clone(), http.clone(), drained.clone());
             let parts = Parts { index: index as u16, listener, node, gate, http, inside, drained };
-            let stopped = stopped.clone();
-            let name = format!("shard-{index}");
-            std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
+            let (stopped, on_fatal) = (stopped.clone(), on_fatal.clone());
+            watch_over(format!("shard-{index}"), on_fatal, move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
         Ok(Self { node, gate, keys, audit, address, stop, shards, began: opening })
@@ -123,13 +124,10 @@ impl Server {
         let (stopping, connections) = (Instant::now(), self.gate.connections.load(Ordering::Relaxed));
         self.node.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
-        for shard in self.shards {
-            if shard.join().is_err() {
-                tracing::error!("a shard had panicked");
-            }
-        }
+        let sound = self.shards.into_iter().map(JoinHandle::join).fold(true, |sound, ended| sound & ended.is_ok());
         self.audit.flush();
         self.node.store.clone().close().context("the store did not end cleanly")?;
+        anyhow::ensure!(sound, "a shard has panicked");
         tracing::info!(
             connections_closed = connections.saturating_sub(self.gate.connections.load(Ordering::Relaxed)),
             drained_in_ms = stopping.elapsed().as_millis() as u64,
@@ -137,6 +135,28 @@ impl Server {
             "stopped"
         );
         Ok(())
+    }
+}
+
+/// What is called when the program cannot go on, with the words for the operator. It must not wait.
+pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Starts a thread. Where it panics the program must end: what it looked after would stand still without a word.
+fn watch_over(name: String, on_fatal: OnFatal, life: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let words = format!("the thread {name} has panicked");
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(life)) {
+            on_fatal(words);
+            resume_unwind(panic);
+        }
+    })
+}
+
+/// Never comes back: a task without which a shard is of no use takes the thread with it where it panics.
+async fn vital(task: tokio::task::JoinHandle<()>) {
+    match task.await {
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        _ => std::future::pending().await,
     }
 }
 
@@ -160,17 +180,18 @@ impl Parts {
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let shard = Shard::new(self.index, self.node);
             let door = Door::new(shard.clone(), self.gate);
-            tokio::task::spawn_local(door.clone().keep_time());
+            let timing = tokio::task::spawn_local(door.clone().keep_time());
             let listener = tokio::net::TcpListener::from_std(self.listener).expect("the listener is non-blocking");
             let http = Rc::new(self.http);
             let accepting = tokio::task::spawn_local(door.clone().accept(listener, http.clone()));
+            let accepts = accepting.abort_handle();
             if let Some((listener, site)) = self.inside {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
                 tokio::task::spawn_local(serve_inside(listener, site));
             }
             let serving = async {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-                accepting.abort();
+                accepts.abort();
                 if tokio::time::timeout(DRAIN_DEADLINE, drain(&shard, &door, &http, &self.drained)).await.is_err() {
                     tracing::warn!("some connections did not end in time");
                 }
@@ -179,6 +200,8 @@ impl Parts {
             tokio::select! {
                 biased;
                 () = shard.clone().run() => {}
+                () = vital(timing) => {}
+                () = vital(accepting) => {}
                 () = serving => {}
             }
         });
