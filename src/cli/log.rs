@@ -29,7 +29,11 @@ pub fn start(log: &Log) -> anyhow::Result<LogLevel> {
     let (subscriber, level) = subscriber(log, terminal, colour, std::io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).context("the log was set up twice")?;
     let otherwise = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| if !tell(&panic.to_string()) { otherwise(panic) }));
+    std::panic::set_hook(Box::new(move |panic| {
+        if !tell(&panic.to_string()) {
+            otherwise(panic)
+        }
+    }));
     Ok(level)
 }
 
