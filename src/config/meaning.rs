@@ -78,8 +78,20 @@ pub(super) fn level(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Whoever has a UserSig can try secrets on it as fast as his machine computes: shorter ones than this are found.
+const SECRET_CHARACTERS_MIN: usize = 16;
+/// Texts of examples, which everybody knows.
+const PLACEHOLDERS: [&str; 2] = ["put a long random text here", "put-a-long-random-text-here"];
+
 /// An empty item is no secret and no fault: during a rotation a variable that holds the other one is often empty.
 pub(super) fn secret(text: &str) -> Result<Option<Secret>, String> {
+    let better = "make one with: openssl rand -hex 32";
+    if PLACEHOLDERS.iter().any(|known| text.trim().eq_ignore_ascii_case(known)) {
+        return Err(format!("a secret is the text of an example, which everybody knows; {better}"));
+    }
+    if (1..SECRET_CHARACTERS_MIN).contains(&text.chars().count()) {
+        return Err(format!("a secret has fewer than {SECRET_CHARACTERS_MIN} characters, so that it can be guessed; {better}"));
+    }
     if text.trim() != text || text.contains(char::is_control) {
         return Err("a secret has white space at an end, or a control character in it".to_owned());
     }

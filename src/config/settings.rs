@@ -80,7 +80,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::secret(
         "app.secret_keys",
         List,
-        "The secrets of UserSigs, their characters as they stand. The first signs, all verify. There is no default.",
+        "The secrets of UserSigs, their characters as they stand, at least 16 (openssl rand -hex 32 makes one). \
+         The first signs, all verify. There is no default.",
     ),
     Setting::new("app.admins", List, "administrator", "Users who may call REST and have an owner's rights in every group."),
     Setting::new("store.kind", Text, "embedded", "Where counters are kept."),

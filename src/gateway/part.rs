@@ -39,7 +39,7 @@ impl Connection {
         let (session, address) = (self.session.borrow(), self.address);
         let user = session.login.as_ref().map(|login| login.user.id.as_str());
         match leave {
-            Leave::Gone => tracing::debug!(%address, user, connection = ?self.id.get(), "a connection ended"),
+            Leave::Gone => tracing::debug!(%address, user, connection = %self.id.get(), "a connection ended"),
             Leave::Close(Close { code, reason: Cow::Borrowed(reason) }) => {
                 seldom!(info, ("closed", (*code).into()), %address, user, code, "a connection was closed: {reason}");
             }

@@ -90,6 +90,7 @@ impl Setup {
         }
         let file = dir.join("tallycast.toml");
         std::fs::write(&file, toml::to_string(&settings.settings).expect("TOML")).expect("the configuration file");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("our own file");
         file
     }
 }
