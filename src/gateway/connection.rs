@@ -233,6 +233,7 @@ impl Connection {
             Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(Box::new((frame.id, body, now))),
             Body::DismissGroup(group) => (group, Ask::Dissolve),
             Body::JoinGroup(group) => (group, Ask::Join),
+            Body::FollowGroup(group) => (group, Ask::Follow),
             Body::QuitGroup(group) => (group, Ask::Quit),
             Body::AddGroupMember(group, users) => (group, Ask::Add(users)),
             Body::DeleteGroupMember(group, users) => (group, Ask::Remove(users)),
@@ -247,7 +248,10 @@ impl Connection {
             return Next::More;
         }
         self.bell.told();
-        let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id, now);
+        let door = match ask {
+            Ask::Follow => group::Door::Follow(self.id.get(), frame.id, now),
+            _ => group::Door::Socket(self.id.get(), frame.cmd, frame.id, now),
+        };
         self.door.shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
         Next::More
     }

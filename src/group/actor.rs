@@ -1,7 +1,6 @@
 //! One live group at home: takes what has gathered in its mailbox as one batch, plans and applies it, and holds every answer
 //! back until the commit is through. No clock, no socket, no store in here: time and limits come in, steps come out.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +8,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::plan::{Asker, Told, snapshot};
+use super::presence::Present;
 use super::{Ask, Command, Door, Incarnation, Limits, Origin};
 use crate::domain::UnixMillis;
 use crate::domain::code::Refusal;
@@ -100,21 +100,13 @@ pub enum Phase {
     Committing,
 }
 
-/// A connection that sits in a group.
-pub struct Present {
-    /// Whose it is.
-    pub user: Arc<User>,
-    /// The number of its seating: see `Actor::number_seat`.
-    seating: u32,
-}
-
 /// One live group.
 pub struct Actor {
     /// Its id.
     pub id: GroupId,
     /// Which life of the id this is, or was.
-    incarnation: u32,
-    seatings: u32,
+    pub(super) incarnation: u32,
+    pub(super) seatings: u32,
     /// Where it stands.
     pub phase: Phase,
     /// Commands not taken yet.
@@ -139,7 +131,7 @@ pub struct Actor {
     pub replays_counted: usize,
     state: Option<Box<Group>>,
     /// The group that has just ended.
-    ended: Option<Box<Group>>,
+    pub(super) ended: Option<Box<Group>>,
     open: Vec<Applied>,
     held: Vec<Held>,
 }
@@ -156,9 +148,6 @@ struct Applied {
     undo: Option<Undo>,
     print: Option<u128>,
 }
-
-/// What is left of a group that has ended: with each step a part of it is forgotten.
-pub type Remains = Box<dyn Iterator<Item = ()>>;
 
 /// A counter that a commit changed; no value: it is gone.
 pub struct Change {
@@ -333,56 +322,6 @@ impl Actor {
         }
     }
 
-    /// A connection sits here now. False: it did already.
-    pub fn seat(&mut self, connection: ConnId, user: &Arc<User>) -> bool {
-        match self.present.entry(connection) {
-            Entry::Occupied(_) => return false,
-            Entry::Vacant(place) => drop(place.insert(Present { user: user.clone(), seating: 0 })),
-        }
-        *self.online.entry(user.id.clone()).or_default() += 1;
-        self.seats[connection.shard as usize] += 1;
-        true
-    }
-
-    /// The connection's shard is told that it sits here. The number tells this seating from earlier ones: what that shard says of
-    /// those may still be on its way, and means nothing any more.
-    pub fn number_seat(&mut self, connection: ConnId, user: &Arc<User>) -> u32 {
-        self.seat(connection, user);
-        self.seatings = self.seatings.wrapping_add(1);
-        if let Some(present) = self.present.get_mut(&connection) {
-            present.seating = self.seatings;
-        }
-        self.seatings
-    }
-
-    /// A connection's shard gives a seat back, that of a life and a seating.
-    pub fn give_back(&mut self, incarnation: u32, connection: ConnId, seating: u32) {
-        if self.incarnation == incarnation && self.present.get(&connection).is_some_and(|present| present.seating == seating) {
-            self.unseat(connection);
-        }
-    }
-
-    /// A connection sits here no more. False: it did not.
-    pub fn unseat(&mut self, connection: ConnId) -> bool {
-        let Some(Present { user, .. }) = self.present.remove(&connection) else { return false };
-        if let Some(count) = self.online.get_mut(&user.id) {
-            *count -= 1;
-            if *count == 0 {
-                self.online.remove(&user.id);
-            }
-        }
-        self.seats[connection.shard as usize] -= 1;
-        true
-    }
-
-    /// Empties the group that has ended of its members and of all who were there. They come back: to forget a hundred thousand
-    /// takes a while.
-    pub fn take_remains(&mut self) -> Remains {
-        let (present, online) = (std::mem::take(&mut self.present), std::mem::take(&mut self.online));
-        let members = self.ended.take().map(|group| group.members).unwrap_or_default();
-        Box::new(present.into_iter().map(drop).chain(online.into_iter().map(drop)).chain(members.into_iter().map(drop)))
-    }
-
     /// Whether nobody would notice if it were forgotten; `merged` is the store's.
     pub fn may_sleep(&self, now: Instant, merged: u64, limits: &Limits) -> bool {
         let quiet = self.last_used.is_none_or(|used| now.duration_since(used) >= limits.idle_after);
@@ -481,9 +420,10 @@ impl Actor {
                 let Some(group) = &self.state else { return SmallVec::new() };
                 let data = Data::Joined { already, group: self.view(group), snapshot: snapshot(group, &[], generation) };
                 let seat = Step::Seat { door, data: Some(data), seen: version, fresh, user: user.clone() };
-                match group.profile.kind {
-                    GroupType::AvChatRoom => smallvec::smallvec![seat],
-                    _ => smallvec::smallvec![seat, welcome(user.id.clone(), false)],
+                // Each connection joins an AVChatRoom for itself, and a user who was in already is no news to the others.
+                match already || group.profile.kind == GroupType::AvChatRoom {
+                    true => smallvec::smallvec![seat],
+                    false => smallvec::smallvec![seat, welcome(user.id.clone(), false)],
                 }
             }
         }

@@ -76,7 +76,9 @@ impl Updates {
 impl From<&[Update]> for Updates {
     fn from(updates: &[Update]) -> Self {
         let mut newest = Self::default();
-        updates.iter().for_each(|update| drop(newest.put(update)));
+        for update in updates {
+            newest.put(update);
+        }
         newest
     }
 }

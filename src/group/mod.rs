@@ -11,6 +11,7 @@ pub mod node;
 pub mod outbox;
 mod place;
 mod plan;
+mod presence;
 pub mod room;
 mod seats;
 pub mod shard;
@@ -50,6 +51,8 @@ pub enum Ask {
     Dissolve,
     /// Become a member and sit down.
     Join,
+    /// Sit down and be told where the group stands, as a member.
+    Follow,
     /// Leave.
     Quit,
     /// Make others members.
@@ -72,6 +75,7 @@ impl Ask {
         Some(match self {
             Ask::Read(keys) => Ask::Read(keys.clone()),
             Ask::Join => Ask::Join,
+            Ask::Follow => Ask::Follow,
             Ask::Quit => Ask::Quit,
             Ask::Online => Ask::Online,
             Ask::Inspect => Ask::Inspect,
@@ -86,6 +90,8 @@ impl Ask {
 pub enum Door {
     /// To a request on a socket, which was read at that time.
     Socket(ConnId, Cmd, Id, Instant),
+    /// To `joinGroup` on a socket, for a seat that its user has not asked for.
+    Follow(ConnId, Id, Instant),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
     /// To nobody: a login seats its connection in a group. True: the user made themself a member, and a place is kept.
@@ -96,9 +102,14 @@ impl Door {
     /// The connection that asks, if one does.
     pub fn connection(&self) -> Option<ConnId> {
         match self {
-            Door::Socket(connection, ..) | Door::Login(connection, _) => Some(*connection),
+            Door::Socket(connection, ..) | Door::Follow(connection, ..) | Door::Login(connection, _) => Some(*connection),
             Door::Call(connection, _) => *connection,
         }
+    }
+
+    /// Whether a seat is one that the user asks for.
+    fn asks(&self) -> bool {
+        !matches!(self, Door::Follow(..) | Door::Login(_, false))
     }
 
     /// Whether the connection was promised a place, which is free again if it gets no seat.

@@ -66,6 +66,10 @@ impl Actor {
                 let already = group.is_member(caller);
                 Ok(Plan { effect, operation: None, told: Told::Join { already, generation: at.generation } })
             }
+            Ask::Follow => {
+                group.check_membership(caller)?;
+                Ok(Plan::of(Told::Join { already: true, generation: at.generation }))
+            }
             Ask::Attach => Ok(Plan::of(if group.is_member(caller) { Told::Attach } else { Told::Nothing })),
             Ask::Quit => {
                 let effect = group.plan_quit(caller)?;

@@ -14,10 +14,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::actor::{Actor, MAILBOX_MAX, Moment, Phase, Remains};
+use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
 use super::inbox::{Letter, Mail, News};
 use super::node::Node;
 use super::outbox::Outboxes;
+use super::presence::Remains;
 use super::room::Room;
 use super::{Ask, Command, Door, Incarnation};
 use crate::clock::unix_millis;

@@ -1,6 +1,7 @@
 //! What a shard does with an actor's steps: answers, seats, farewells and pushes, on this shard or by letter on another.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ use crate::domain::member::GroupType;
 use crate::domain::name::UserId;
 use crate::protocol::answer::{Data, put_answer};
 use crate::protocol::close::Close;
-use crate::protocol::request::Cmd;
+use crate::protocol::request::{Cmd, Id};
 use crate::protocol::{frame, push};
 use crate::users::{ConnId, User};
 
@@ -28,10 +29,7 @@ impl Shard {
                 }
                 Step::Seat { door, data, seen, user, .. } => {
                     let seating = match door.connection() {
-                        Some(connection) => {
-                            let asked = !matches!(door, Door::Login(_, false));
-                            Seating::Sit(sitting(actor, connection, &user, seen, asked, door.has_place()))
-                        }
+                        Some(connection) => Seating::Sit(sitting(actor, connection, &user, seen, door.asks(), door.has_place())),
                         None => Seating::Same,
                     };
                     self.answer(door, Ok(data.unwrap_or(Data::Empty)), seating);
@@ -114,20 +112,25 @@ impl Shard {
                 }
                 call(answer);
             }
-            Door::Socket(connection, cmd, id, asked_at) => {
-                let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
-                self.metrics().answers.add(Some(cmd), code);
-                self.metrics().answer_times[cmd as usize].record(self.now().saturating_duration_since(asked_at));
-                if let Err(Refusal { code, message, .. }) = &answer {
-                    tracing::debug!(%connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
-                }
-                let mut json = Vec::with_capacity(160);
-                put_answer(&mut json, &id, &answer);
-                let mut framed = Vec::with_capacity(json.len() + 4);
-                frame::put_text(&mut framed, &json);
-                self.say(connection, framed, Some(cmd), seating);
+            Door::Socket(connection, cmd, id, asked_at) => self.answer_request(connection, cmd, &id, asked_at, &answer, seating),
+            Door::Follow(connection, id, asked_at) => {
+                self.answer_request(connection, Cmd::JoinGroup, &id, asked_at, &answer, seating);
             }
         }
+    }
+
+    fn answer_request(&self, connection: ConnId, cmd: Cmd, id: &Id, asked_at: Instant, answer: &Result<Data, Refusal>, seating: Seating) {
+        let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+        self.metrics().answers.add(Some(cmd), code);
+        self.metrics().answer_times[cmd as usize].record(self.now().saturating_duration_since(asked_at));
+        if let Err(Refusal { code, message, .. }) = answer {
+            tracing::debug!(%connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
+        }
+        let mut json = Vec::with_capacity(160);
+        put_answer(&mut json, id, answer);
+        let mut framed = Vec::with_capacity(json.len() + 4);
+        frame::put_text(&mut framed, &json);
+        self.say(connection, framed, Some(cmd), seating);
     }
 
     fn say_seating(&self, connection: ConnId, seating: Seating) {

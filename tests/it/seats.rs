@@ -271,3 +271,27 @@ async fn nothing_of_an_earlier_group_is_heard_in_a_later_one_of_its_id() {
         }
     }
 }
+
+#[tokio::test]
+async fn to_follow_a_group_is_not_to_ask_for_it() {
+    let server = setup().start().await;
+    let (mut ann, mut ben) = (server.user("ann").await, server.user("ben").await);
+    let theirs = crowd(&mut ann, "ben", PLACES).await;
+    let follow = |room: &str| json!({"cmd": "joinGroup", "groupID": room, "asked": false});
+    for room in &theirs {
+        assert_eq!(ben.ask(follow(room)).await.ok()["status"], "AlreadyInGroup");
+    }
+    let mut carl = server.user("carl").await;
+    let room = carl.create("ChatRoom").await;
+    ben.ask(follow(&room)).await.refused(10007);
+    ben.ask(json!({"cmd": "joinGroup", "groupID": room, "asked": 1})).await.names("asked");
+    ben.pushed();
+    ben.join(&room).await.ok();
+    assert_eq!(ben.expect_event("GROUP_UNSUBSCRIBED").await, json!({"groupID": theirs[PLACES - 1]}));
+    // There is no place to follow it from, and the answer is followed by that.
+    let data = ben.ask(follow(&theirs[PLACES - 1])).await.ok();
+    assert_eq!((&data["status"], &data["counters"]), (&json!("AlreadyInGroup"), &json!({})));
+    assert_eq!(ben.expect_event("GROUP_UNSUBSCRIBED").await, json!({"groupID": theirs[PLACES - 1]}));
+    carl.increase(&room, "like", 1).await.ok();
+    ben.expect_push(&room, "like", 1).await;
+}

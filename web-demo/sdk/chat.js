@@ -89,7 +89,7 @@ function calls(ask, write, { counters, joined, left, watch }) {
     ping: (more) => ask('ping', more),
     createGroup: (fields) => ask('createGroup', fields, {
       take: ({ group }) => {
-        if (group.type !== TYPES.GRP_AVCHATROOM) counters.open(group.groupID).joined = true;
+        if (group.type !== TYPES.GRP_AVCHATROOM) Object.assign(counters.open(group.groupID), { joined: true, asked: true });
       },
     }),
     dismissGroup: (groupID, more) => ask('dismissGroup', { groupID, ...more }, { take: left }),

@@ -376,7 +376,7 @@ fn tell(door: Door, answer: Result<Data, Refusal>) {
     match door {
         Door::Call(_, call) => call(answer),
         Door::Login(..) => {}
-        Door::Socket(..) => panic!("nobody asked by a socket"),
+        Door::Socket(..) | Door::Follow(..) => panic!("nobody asked by a socket"),
     }
 }
 
