@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help test test-rust test-browser lint build bench tools clean
+.PHONY: help test test-rust test-browser test-corpus lint build bench fuzz tools clean
 
 # A fresh clone must build from the lock file as it is.
 LOCKED := $(if $(CI),--locked)
@@ -39,6 +39,9 @@ lint: tools ## Check the format and the lints of the Rust sources
 
 build: ## Build the program to run: target/release/tallycast
 	cargo build $(LOCKED) --release
+
+fuzz: tools ## Fuzz every target for 20 seconds, or for SECONDS=…; TARGETS="…" names some of them
+	tests/fuzz/run.sh $(or $(SECONDS_EACH),20) $(TARGETS)
 
 bench: ## Run the benchmarks
 	cargo bench $(LOCKED)

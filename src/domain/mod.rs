@@ -11,5 +11,6 @@ pub mod record;
 pub mod replay;
 pub mod throttle;
 
-/// Milliseconds since the Unix epoch, as read by the shell that calls.
+/// Milliseconds since the Unix epoch, as read by the shell that calls: of the wall clock, or of one that begins there and that
+/// nobody can set.
 pub type UnixMillis = u64;

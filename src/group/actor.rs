@@ -31,8 +31,10 @@ pub const MAILBOX_MAX: usize = 65_536;
 pub struct Moment<'a> {
     /// Microseconds of a clock that never runs backwards.
     pub micros: u64,
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch, as people are shown it.
     pub unix: UnixMillis,
+    /// The store's time, by which operations are remembered.
+    pub stamp: UnixMillis,
     /// The limits in force.
     pub limits: &'a Limits,
     /// Keys of operation prints.
@@ -343,9 +345,9 @@ impl Actor {
         }
         let (print, operation) = operation.unzip();
         if let (Some(print), Some(operation)) = (print, &operation) {
-            self.replays.keep(print, operation.print, operation.answer.clone(), at.unix);
+            self.replays.keep(print, operation.print, operation.answer.clone(), at.stamp);
         }
-        let record = Record { group: self.id.clone(), at: at.unix, effect, operation };
+        let record = Record { group: self.id.clone(), at: at.stamp, effect, operation };
         keep(&record);
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });

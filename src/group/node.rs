@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::inbox::{Inbox, Letter};
 use super::{Command, Limits};
-use crate::domain::UnixMillis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, UserId};
 use crate::domain::replay::PrintKeys;
@@ -126,9 +125,4 @@ impl Node {
         let max = self.limits.replay_answers_max;
         max == 0 || self.replays.load(Ordering::Relaxed) < max
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub fn unix_millis() -> UnixMillis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

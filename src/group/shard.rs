@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
 use super::inbox::{Letter, Mail, Seating};
-use super::node::{Node, unix_millis};
+use super::node::Node;
 use super::outbox::Outboxes;
 use super::room::Room;
 use super::{Ask, Command, Door};
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
@@ -45,7 +46,9 @@ pub struct Shard {
     pub(super) actors: RefCell<HashMap<GroupId, ActorRef>>,
     with_mail: RefCell<VecDeque<ActorRef>>,
     pub(super) with_news: RefCell<VecDeque<RoomRef>>,
-    open_commits: RefCell<VecDeque<(Instant, Vec<ActorRef>)>>,
+    /// Commits under way by their numbers: since when, and whose records are in each.
+    open_commits: RefCell<HashMap<u64, (Instant, Vec<ActorRef>)>>,
+    commits: Cell<u64>,
     sweeping: RefCell<VecDeque<GroupId>>,
     loading: Cell<usize>,
     pub(super) frames_left: Cell<u64>,
@@ -66,6 +69,7 @@ impl Shard {
             with_mail: RefCell::default(),
             with_news: RefCell::default(),
             open_commits: RefCell::default(),
+            commits: Cell::new(0),
             sweeping: RefCell::default(),
             loading: Cell::new(0),
             frames_left: Cell::new(0),
@@ -202,7 +206,7 @@ impl Shard {
                     }
                 }
             }
-            Letter::Committed(result) => self.settle(result),
+            Letter::Committed(number, result) => self.settle(number, result),
         }
     }
 
@@ -293,14 +297,15 @@ impl Shard {
     }
 
     fn commit(&self, batch: Batch, actors: Vec<ActorRef>) {
-        self.open_commits.borrow_mut().push_back((Instant::now(), actors));
-        let (node, index) = (self.node.clone(), self.index as usize);
-        self.node.store.commit(batch, Box::new(move |result| node.inboxes[index].put(Letter::Committed(result))));
+        let (node, index, number) = (self.node.clone(), self.index as usize, self.commits.get());
+        self.commits.set(number + 1);
+        self.open_commits.borrow_mut().insert(number, (Instant::now(), actors));
+        self.node.store.commit(batch, Box::new(move |result| node.inboxes[index].put(Letter::Committed(number, result))));
     }
 
-    /// The oldest open commit is through: its answers, then its pushes.
-    fn settle(&self, result: Result<Lsn, CommitError>) {
-        let Some((began, actors)) = self.open_commits.borrow_mut().pop_front() else { return };
+    /// A commit is through: its answers, then its pushes.
+    fn settle(&self, number: u64, result: Result<Lsn, CommitError>) {
+        let Some((began, actors)) = self.open_commits.borrow_mut().remove(&number) else { return };
         self.now.set(Instant::now());
         self.metrics().commit.record(self.now().saturating_duration_since(began));
         for actor in actors {
@@ -339,6 +344,7 @@ impl Shard {
         Moment {
             micros: self.node.micros(self.now()),
             unix: unix_millis(),
+            stamp: self.node.store.now(),
             limits: &self.node.limits,
             prints: &self.node.prints,
             generation: self.node.store.generation(),
@@ -354,7 +360,7 @@ impl Shard {
     /// Lets unused actors sleep, and forgets answers whose window is over. To be called a few times a second.
     pub fn sweep(&self) {
         let (now, merged) = (Instant::now(), self.node.store.merged());
-        let horizon = unix_millis().saturating_sub(self.node.limits.replay_millis);
+        let horizon = self.node.store.now().saturating_sub(self.node.limits.replay_millis);
         let count = self.sweeping.borrow().len().min(SWEPT_AT_ONCE);
         for _ in 0..count {
             let Some(group) = self.sweeping.borrow_mut().pop_front() else { break };

@@ -10,11 +10,11 @@ use super::answer::Answer;
 use super::api::Call;
 use super::body::{Body, check_any};
 use super::members::member_view;
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::{AppData, Details, GroupType, JoinOption, Member, NewGroup, Role};
 use crate::domain::name::{GroupId, GroupName, UserId};
 use crate::group::Ask;
-use crate::group::node::unix_millis;
 use crate::protocol::answer::Inspected;
 use crate::protocol::fields::bad_name;
 

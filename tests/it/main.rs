@@ -5,6 +5,7 @@ mod avchat;
 mod bench;
 mod bench_proxy;
 mod client;
+mod clock;
 mod closing;
 mod commands;
 mod connections;

@@ -2,7 +2,7 @@
 // of groups but that they are joined again before anything else goes out.
 
 import { makeLink } from './link.js';
-import { ChatError, EVENT, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
+import { ChatError, EVENT, NO_ANSWER, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
 import { lifeOf, makeRenewal } from './renewal.js';
 
 const REPLACED = 4503;
@@ -29,7 +29,7 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
       used = true;
     } catch (fault) {
       if (!over) emit(EVENT.ERROR, fault);
-      throw fault;
+      throw new ChatError(NO_ANSWER, `getUserSig: ${fault?.message ?? fault}`, { cause: fault });
     }
   };
 
@@ -63,10 +63,17 @@ export function makeSession(outside, url, on) {
   const net = (state, more) => emit(EVENT.NET_STATE_CHANGE, { state, ...more });
   const ping = (limit) => requests.ask({ cmd: 'ping' }, { limit, early: true });
   const link = makeLink(url, env, timeout, {
-    before: () => stay.freshSig(), up, text: on.text, ping, connecting: () => net('connecting'), down, renews: Boolean(outside.getUserSig),
+    before, up, text: on.text, ping, connecting: () => net('connecting'), down, renews: Boolean(outside.getUserSig),
   });
   let stay = null;
   let ready = false;
+
+  async function before() {
+    const { freshSig } = stay;
+    stay.waitsFor = 'getUserSig';
+    await freshSig();
+    if (stay) stay.waitsFor = url;
+  }
 
   async function up(send, current) {
     requests.up(send);
@@ -96,13 +103,14 @@ export function makeSession(outside, url, on) {
     leave(fault);
   }
 
-  function down({ code, message, retryIn }) {
+  function down({ code, message, retryIn, cause }) {
     stay.down();
+    stay.failed = { message, cause };
     requests.down();
     on.down();
     if (retryIn !== null) return net('disconnected', { code, message, retryIn });
     if (code === REPLACED) emit(EVENT.KICKED_OUT, { type: TYPES.KICKED_OUT_MULT_ACCOUNT });
-    leave(new ChatError(NOT_READY, `${message} (${code})`));
+    leave(new ChatError(NOT_READY, `${message} (${code}).`));
   }
 
   function leave(fault) {
@@ -119,9 +127,15 @@ export function makeSession(outside, url, on) {
     if (wasReady) emit(EVENT.SDK_NOT_READY);
   }
 
+  function tooLate() {
+    const { message, cause } = stay.failed ?? { message: `${stay.waitsFor} has not answered.` };
+    leave(new ChatError(NO_ANSWER, `Not logged in within ${timeout / 1000} s. ${message}`, cause && { cause }));
+  }
+
   async function login({ userID, userSig }) {
     if (!stay) {
-      stay = makeStay(userID, userSig, outside, () => leave(unanswered()), refused);
+      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, "There is no WebSocket here: give create() one, as env: { WebSocket }, such as that of npm's ws.");
+      stay = makeStay(userID, userSig, outside, tooLate, refused);
       link.start();
       return stay.begun;
     }

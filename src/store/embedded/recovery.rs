@@ -13,23 +13,15 @@ use super::journal::Position;
 use super::label::Label;
 use super::merge::merge_some;
 use super::merger::merge_bytes_max;
+use super::place::Place;
 use super::replays::{Replays, horizon};
 use super::rows::{FORMAT, Meta};
-use super::scan::{self, Scan, ScanError};
-use super::segment::{self, Segments, name_of, segment_of};
-use super::table::{self, Table, TableError};
+use super::scan::{self, Scan};
+use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
+use super::table::{self, Table};
+use super::upgrade;
 use crate::domain::UnixMillis;
 use crate::store::{Durability, OpenError, Options};
-
-/// Where the store lives.
-pub(super) struct Place {
-    /// The folder's files.
-    pub(super) disk: Arc<dyn Disk>,
-    /// The folder's name, for messages.
-    pub(super) folder: String,
-    /// A name of this boot of the machine; empty where it cannot be told.
-    pub(super) boot: String,
-}
 
 /// A store that is ready for its threads.
 pub(super) struct Recovered {
@@ -46,17 +38,22 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let (table, mut meta, numbers) = open_table(place, options)?;
     let now = (options.clock)();
     let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
-    let scan = scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
+    let mut scan =
+        scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
     let rebooted = place.boot.is_empty() || place.boot != meta.boot;
     if meta.interval && !meta.clean && (rebooted || scan.discarded) {
         meta.generation += 1;
         meta.boot = place.boot.clone();
         table.set_meta(&meta).map_err(|error| place.table_error(error))?;
     }
-    let bytes = segment_bytes(options);
+    let bytes = segment_bytes(&options.limits);
     let prepared = clear_behind(place, &scan, &present, bytes).map_err(|error| place.io_error(&error))?;
     make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
     let spare = numbers.into_iter().filter(|number| *number < meta.oldest).collect();
+    // The clock may have been set back since. What seems to lie ahead is taken for what happened just now, or it would be kept,
+    // and keep its segment, until the clock has caught up.
+    scan.replays.none_after(now);
+    scan.used.values_mut().for_each(|written| *written = (*written).min(now));
     let newest = scan.used.values().copied().max().unwrap_or(0);
     let segments = Arc::new(Segments::new(place.disk.clone(), meta.store, bytes, scan.used, prepared, spare));
     while meta.merged.lsn < scan.end.lsn {
@@ -82,6 +79,9 @@ fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet
         if found > FORMAT {
             return Err(OpenError::Newer { folder: place.folder.clone(), found, known: FORMAT });
         }
+        if found == 1 {
+            upgrade::upgrade(place, options, &table, &mut numbers)?;
+        }
         let meta = table.meta().map_err(|error| place.table_error(error))?;
         return Ok((table, meta, numbers));
     }
@@ -93,8 +93,8 @@ fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet
     }
     // The journal comes before the table: from then on a table without its journal is known to be damage.
     let meta = Meta::new(StoreId::random().map_err(io)?, &place.boot, options.durability);
-    let label = Label { store: meta.store, segment: meta.oldest, bytes: segment_bytes(options) };
-    segment::create(&*place.disk, label).map_err(io)?;
+    let label = Label { store: meta.store, segment: meta.oldest, bytes: segment_bytes(&options.limits) };
+    segment::create(&*place.disk, label, &[]).map_err(io)?;
     let table = Table::create(&*place.disk, options.cache_bytes, &meta).map_err(|error| place.table_error(error))?;
     Ok((table, meta, BTreeSet::from([1])))
 }
@@ -133,34 +133,4 @@ fn make_safe(disk: &dyn Disk, scan: &Scan) -> io::Result<()> {
         file.write_at(*offset, &block)?;
     }
     files.values().try_for_each(|file| file.sync())
-}
-
-/// The size of new segments: what was asked for, in a form that blocks fit into.
-fn segment_bytes(options: &Options) -> u64 {
-    options.limits.segment_bytes.clamp(4096, 1 << 30) & !4095
-}
-
-impl Place {
-    fn damaged(&self, name: &str, offset: u64, what: String) -> OpenError {
-        OpenError::Damaged { file: format!("{}/{name}", self.folder), offset, what }
-    }
-
-    fn scan_error(&self, error: ScanError) -> OpenError {
-        match error {
-            ScanError::Damaged(number, offset, what) => self.damaged(&name_of(number), offset, what),
-            ScanError::Io(number, error) => OpenError::Io(format!("{}/{}: {error}", self.folder, name_of(number))),
-        }
-    }
-
-    fn table_error(&self, error: TableError) -> OpenError {
-        match error {
-            TableError::Damaged(what) => self.damaged(table::NAME, 0, what),
-            error => OpenError::Io(format!("{}/{}: {error}", self.folder, table::NAME)),
-        }
-    }
-
-    /// An error of the disk, with the folder's name.
-    pub(super) fn io_error(&self, error: &io::Error) -> OpenError {
-        OpenError::Io(format!("{}: {error}", self.folder))
-    }
 }

@@ -13,6 +13,7 @@ use super::disk::{Disk, DiskFile, is_full, write_zeros};
 use super::identity::StoreId;
 use super::label::{FIRST_BLOCK, Label};
 use crate::domain::UnixMillis;
+use crate::store::Limits;
 
 /// After a failure for want of space, further requests fail without a new attempt for so long.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -31,12 +32,18 @@ pub(super) fn segment_of(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok().filter(|segment| name_of(*segment) == name)
 }
 
-/// Makes an empty segment and its name safe.
-pub(super) fn create(disk: &dyn Disk, label: Label) -> io::Result<Arc<dyn DiskFile>> {
+/// The size of new segments: what was asked for, in a form that blocks fit into.
+pub(super) fn segment_bytes(limits: &Limits) -> u64 {
+    limits.segment_bytes.clamp(4096, 1 << 30) & !4095
+}
+
+/// Makes a segment that begins with such blocks, and its name safe.
+pub(super) fn create(disk: &dyn Disk, label: Label, blocks: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
     let made = (|| {
         let file = disk.open(UNFINISHED, true)?;
         file.write_at(0, &label.encode())?;
-        write_zeros(&*file, FIRST_BLOCK, label.bytes)?;
+        file.write_at(FIRST_BLOCK, blocks)?;
+        write_zeros(&*file, FIRST_BLOCK + blocks.len() as u64, label.bytes)?;
         file.sync()?;
         disk.rename(UNFINISHED, &name_of(label.segment))?;
         disk.sync_dir()?;
@@ -150,12 +157,10 @@ impl Segments {
     /// The oldest segment that must stay when those may go that are before `before` and whose newest block is older than
     /// `window`; `None` where none may go.
     pub(super) fn oldest_needed(&self, before: u64, now: UnixMillis, window: Duration) -> Option<u64> {
-        let mut state = self.state();
+        let state = self.state();
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let mut needed = None;
-        for (segment, newest) in state.used.range_mut(..before) {
-            // A clock that was set back would otherwise keep the segment until it has caught up.
-            *newest = (*newest).min(now);
+        for (segment, newest) in state.used.range(..before) {
             if now.saturating_sub(*newest) <= window {
                 break;
             }
@@ -219,11 +224,11 @@ impl Segments {
 
     fn prepare(&self, segment: u64, spare: Option<u64>) -> io::Result<Arc<dyn DiskFile>> {
         let label = Label { store: self.store, segment, bytes: self.bytes };
-        let Some(spare) = spare else { return create(&*self.disk, label) };
+        let Some(spare) = spare else { return create(&*self.disk, label, &[]) };
         let file = self.open(spare)?;
         if file.len()? != self.bytes {
             self.disk.remove(&name_of(spare))?;
-            return create(&*self.disk, label);
+            return create(&*self.disk, label, &[]);
         }
         // The label is safe before the name counts: what counts has a true label.
         file.write_at(0, &label.encode())?;

@@ -3,7 +3,10 @@
 
 mod crashes;
 mod faults;
+mod flips;
+mod fixtures;
 mod folder;
+mod hostile;
 mod model;
 mod reads;
 mod support;

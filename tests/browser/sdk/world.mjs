@@ -132,9 +132,9 @@ class FakeSocket {
   }
 
   /** A handshake that fails: an error, and here no close after it. */
-  refuse() {
+  refuse(event = {}) {
     this.readyState = 3;
-    this.onerror?.({});
+    this.onerror?.(event);
   }
 
   /** What the gateway says. */

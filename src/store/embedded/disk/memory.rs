@@ -183,6 +183,13 @@ impl MemoryDisk {
         Self::of(files, names)
     }
 
+    /// A disk that holds such files, all of them safe.
+    pub(crate) fn holding(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let names = files.keys().cloned().enumerate().map(|(at, name)| (name, at)).collect();
+        let content = |(name, live): (String, Vec<u8>)| Content { name, safe: live.clone(), live, unsynced: BTreeMap::new() };
+        Self::of(files.into_iter().map(content).collect(), names)
+    }
+
     fn of(files: Vec<Content>, names: BTreeMap<String, usize>) -> Self {
         let world = World { files, safe_names: names.clone(), names, ..World::default() };
         Self { world: Arc::new(Mutex::new(world)), locked: Arc::default() }

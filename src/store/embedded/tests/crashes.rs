@@ -10,7 +10,7 @@ use crate::store::embedded::disk::Disk;
 use crate::store::embedded::label::{LABEL_BYTES, Label};
 use crate::store::embedded::rows::Meta;
 use crate::store::embedded::scan::{ScanError, scan};
-use crate::store::embedded::segment::name_of;
+use crate::store::embedded::segment::{name_of, segment_of};
 use crate::store::embedded::table::Table;
 
 /// A store that was killed after so many commits of one counter, each in its own block.
@@ -130,15 +130,68 @@ fn a_missing_file_is_refused_by_name() {
     refuses(&mut rig, &name_of(newest), 0);
 }
 
+/// A segment has its full length from its first day: a shorter one has lost something, however much like a torn end it looks.
+#[test]
+fn a_segment_that_was_cut_is_refused_with_its_lengths() {
+    let whole = killed_after(&Rig::new(8192), 3);
+    for length in [8191, 4096, 700, 64, 63, 1, 0] {
+        let mut cut = whole.killed();
+        cut.disk.edit(&name_of(1), |bytes| bytes.truncate(length));
+        let words = cut.try_open().err().unwrap().to_string();
+        assert!(words.contains(&format!("{} at byte {length}", name_of(1))), "{words}");
+        assert!(words.contains(&format!("has {length} bytes, ")), "{words}");
+        refuses(&mut cut, &name_of(1), length as u64);
+        // The one that is only prepared, too.
+        let mut cut = whole.killed();
+        cut.disk.edit(&name_of(2), |bytes| bytes.truncate(length));
+        refuses(&mut cut, &name_of(2), length as u64);
+    }
+    let longer = whole.killed();
+    longer.disk.edit(&name_of(1), |bytes| bytes.resize(9000, 0));
+    assert!(longer.try_open().err().unwrap().to_string().contains("has 9000 bytes, and must have 8192"));
+}
+
+#[test]
+fn a_segment_of_another_store_or_of_another_place_is_told_as_such() {
+    let (rig, other) = (killed_after(&Rig::new(4096), 150), killed_after(&Rig::new(4096), 150));
+    for number in 1..=4 {
+        let foreign = other.disk.edit(&name_of(number), |bytes| bytes.clone());
+        let mixed = rig.killed();
+        mixed.disk.edit(&name_of(number), |bytes| *bytes = foreign);
+        let words = mixed.try_open().err().unwrap().to_string();
+        assert!(words.contains(&name_of(number)) && words.contains("belongs to another store"), "{words}");
+        let moved = rig.killed();
+        let first = moved.disk.edit(&name_of(if number == 1 { 2 } else { 1 }), |bytes| bytes.clone());
+        moved.disk.edit(&name_of(number), |bytes| *bytes = first);
+        let words = moved.try_open().err().unwrap().to_string();
+        assert!(words.contains(&name_of(number)) && words.contains("under another name"), "{words}");
+    }
+}
+
+/// The newest segments may be missing without a gap in the numbers: the one before them tells.
+#[test]
+fn a_missing_end_of_the_journal_is_missed() {
+    let mut rig = killed_after(&Rig::new(4096), 150);
+    let newest = rig.disk.list().unwrap().iter().filter_map(|name| segment_of(name)).max().unwrap();
+    assert!(blocks_of(&rig, newest).is_empty() && !blocks_of(&rig, newest - 1).is_empty());
+    for number in newest - 1..=newest {
+        rig.disk.remove(&name_of(number)).unwrap();
+    }
+    refuses(&mut rig, &name_of(newest - 1), 0);
+}
+
 #[test]
 fn a_newer_format_is_refused_with_words() {
     let rig = Rig::new(8192);
     rig.open().close().unwrap();
     let table = Table::open(&rig.disk, 1 << 20).unwrap();
-    let transaction = table.begin_write().unwrap();
+    let meta = table.meta().unwrap();
     let newer = 7u32.to_le_bytes();
-    transaction.open_table(crate::store::embedded::rows::META).unwrap().insert("format", newer.as_slice()).unwrap();
-    transaction.commit().unwrap();
+    let change = |transaction: &redb::WriteTransaction| {
+        transaction.open_table(crate::store::embedded::rows::META)?.insert("format", newer.as_slice())?;
+        Ok(((), meta))
+    };
+    table.write(change).unwrap();
     drop(table);
     let words = rig.try_open().err().unwrap().to_string();
     assert!(words.contains("memory has format 7") && words.contains("newer program"), "{words}");

@@ -12,7 +12,7 @@ use crate::domain::name::{CounterKey, GroupId, GroupName, OpId, UserId};
 use crate::domain::record::{Answer, Effect, Operation, Record};
 use crate::store::embedded::Engine;
 use crate::store::embedded::disk::memory::MemoryDisk;
-use crate::store::embedded::recovery::Place;
+use crate::store::embedded::place::Place;
 use crate::store::{Batch, CommitError, Durability, Limits, LoadError, Loaded, Lsn, OpenError, Options, Page, Relation};
 
 /// What is needed to open a store again and again.
@@ -101,6 +101,12 @@ impl Engine {
     pub(super) fn relations_wait(&self, user: &str) -> Vec<(GroupId, Relation)> {
         let (tell, told) = channel();
         self.relations(UserId::parse(user).unwrap(), Box::new(move |result| tell.send(result).unwrap()));
+        told.recv().unwrap().unwrap()
+    }
+
+    pub(super) fn has_account_wait(&self, user: &str) -> bool {
+        let (tell, told) = channel();
+        self.has_account(UserId::parse(user).unwrap(), Box::new(move |result| tell.send(result).unwrap()));
         told.recv().unwrap().unwrap()
     }
 

@@ -1,0 +1,151 @@
+//! Folders as released programs left them, one for each format: they open for ever, with all that they held.
+//!
+//! `tests/fixtures/README.md` says how one is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::support::*;
+use crate::domain::group::{Group, apply};
+use crate::domain::member::{Details, GroupType, JoinOption, Member, Profile, Role};
+use crate::domain::name::{GroupId, GroupName};
+use crate::domain::record::{Effect, Record};
+use crate::store::Relation;
+use crate::store::embedded::Engine;
+use crate::store::embedded::disk::memory::{MemoryDisk, Verdict};
+
+/// When the last record of a fixture was made.
+const THEN: u64 = 1_750_000_000_000;
+
+/// What every fixture went through, commit by commit. Never changed: a new format gets the same story.
+fn story() -> Vec<Vec<Record>> {
+    let mut commits = Vec::new();
+    let at = THEN - 60_000;
+    for (number, kind) in GroupType::ALL.into_iter().enumerate() {
+        let details = Details {
+            introduction: "TCJ1 is how a block of the first format began".into(),
+            notification: "\u{0}\u{1}\u{7f} any text".into(),
+            members_max: (number == 2).then_some(50),
+            ..Details::default()
+        };
+        let profile = Profile {
+            kind,
+            name: GroupName::parse(&format!("room {number}")).unwrap(),
+            owner: Some(user("owner")),
+            join_option: JoinOption::of(kind, None),
+            created_at: at / 1000,
+            born: 7 + number as u32,
+            details,
+        };
+        let others = if kind == GroupType::AvChatRoom { Vec::new() } else { vec![(user("first"), Member::new(Role::Admin, 5))] };
+        commits.push(vec![record(&format!("room-{number}"), at, Group::plan_create(profile, others, 1))]);
+    }
+    commits.push(vec![record("room-1", at, joined(&["a", "b", "c"])), record("room-2", at, joined(&["a"]))]);
+    commits.push(vec![record("room-1", at, left(&["b"]))]);
+    commits.push(vec![record("gone", at, created(GroupType::ChatRoom, "owner"))]);
+    for version in 1..=150 {
+        let room = format!("room-{}", version % 3);
+        let count = version / 3 + u64::from(version % 3 > 0);
+        let values = [("like", version as i64), ("least", i64::MIN), ("most", i64::MAX)];
+        let of_room = if version % 3 == 0 { version / 3 } else { count };
+        let write = record(&room, at + version * 100, changed(of_room, &values));
+        commits.push(vec![named(write, &format!("op-{version}"), of_room)]);
+    }
+    commits.push(vec![record("room-0", THEN, Effect::Deleted { version: 51, keys: vec![key("least")] })]);
+    commits.push(vec![record("gone", THEN, Effect::Dissolved)]);
+    commits
+}
+
+/// A fixture on a disk of memory, at the time of its last record.
+fn fixture(format: u32, name: &str) -> Rig {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{format}/{name}"));
+    let rig = Rig::new(8192);
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
+        files.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), bytes);
+    }
+    rig.now.store(THEN, Ordering::SeqCst);
+    Rig { disk: MemoryDisk::holding(files), ..rig }
+}
+
+/// The store holds all of the story, and nothing else.
+fn check(engine: &Engine) {
+    let mut groups: BTreeMap<GroupId, Option<Box<Group>>> = BTreeMap::new();
+    let mut operations = BTreeMap::new();
+    for record in story().into_iter().flatten() {
+        apply(groups.entry(record.group.clone()).or_default(), record.effect.as_ref().unwrap());
+        if let Some(operation) = record.operation {
+            operations.entry(record.group).or_insert_with(Vec::new).push((record.at, operation));
+        }
+    }
+    let mut members = BTreeSet::new();
+    for (id, expected) in &groups {
+        let loaded = engine.load_wait(id).unwrap();
+        assert_eq!(loaded.group, *expected, "{id}");
+        assert_eq!(loaded.replays, operations.remove(id).unwrap_or_default(), "answered operations of {id}");
+        members.extend(expected.iter().flat_map(|group| group.members.keys().cloned()));
+    }
+    for user in members {
+        let of = |(id, group): (&GroupId, &Option<Box<Group>>)| {
+            let group = group.as_ref()?;
+            let owner = group.profile.owner.as_ref() == Some(&user);
+            let relation = Relation { member: group.members.contains_key(&user), owner };
+            (relation != Relation::default()).then(|| (id.clone(), relation))
+        };
+        let expected: Vec<_> = groups.iter().filter_map(of).collect();
+        assert_eq!(engine.relations_wait(user.as_str()), expected, "{user}");
+    }
+    assert!(engine.has_account_wait("seen") && !engine.has_account_wait("unseen"));
+    assert_eq!(engine.list_wait(None, None, 100).total, 4);
+    assert_eq!(engine.generation(), 1);
+}
+
+const ENDS: [&str; 3] = ["closed", "half", "killed"];
+
+#[test]
+fn every_format_opens_with_all_that_it_held_and_goes_on() {
+    for (format, name) in [1].into_iter().flat_map(|format| ENDS.map(|name| (format, name))) {
+        println!("format {format}, {name}");
+        let rig = fixture(format, name);
+        let engine = rig.open();
+        check(&engine);
+        engine.commit_wait(&[record("room-1", THEN, changed(51, &[("like", 1)]))]).unwrap();
+        assert_eq!(rig.killed().open().version_wait(&id("room-1")), 51);
+        engine.close().unwrap();
+        assert_eq!(rig.open().version_wait(&id("room-1")), 51);
+    }
+}
+
+/// Wherever a change of format is cut off, the next start finishes it.
+#[test]
+fn an_upgrade_that_is_cut_off_is_done_again() {
+    let mut random = fastrand::Rng::with_seed(5);
+    for name in ENDS {
+        let mut cut = 0;
+        while cuts_upgrade_at(name, cut + 1, &mut random) {
+            cut += 1;
+        }
+        assert!(cut > 20, "only {cut} places to cut {name} at");
+    }
+}
+
+fn cuts_upgrade_at(name: &str, at: usize, random: &mut fastrand::Rng) -> bool {
+    let rig = fixture(1, name);
+    let mut left = at;
+    rig.disk.set_fate(move |_, _| {
+        left -= 1;
+        if left == 0 { Verdict::PowerOff } else { Verdict::Go }
+    });
+    let opened = rig.try_open();
+    if !rig.disk.is_dead() {
+        return false;
+    }
+    drop(opened);
+    check(&rig.after_power_loss(random).open());
+    true
+}
