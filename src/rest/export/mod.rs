@@ -106,8 +106,15 @@ impl Export {
         let times = |cmd: &Cmd| Times::sum(self.node.metrics.iter().map(|shard| &shard.answer_times[*cmd as usize]));
         let cells = Cmd::ALL.iter().map(|cmd| ([("cmd", cmd.name().to_owned())], times(cmd))).filter(|(_, times)| times.count() > 0);
         sheet.histograms("tallycast_answer_seconds", "From reading a request to its answer, by command", cells)?;
+        let (answers, times) = {
+            let calls = self.node.calls();
+            let times: Vec<_> = calls.times.iter().map(|(command, times)| (*command, Times::sum(std::iter::once(times)))).collect();
+            (calls.answers.clone(), times)
+        };
         let cell = |((command, code), count): ((&str, u32), u64)| ([("command", command.to_owned()), ("code", code.to_string())], count);
-        sheet.counters("tallycast_rest_answers", "REST calls answered, by command and code", self.node.calls().into_iter().map(cell))?;
+        sheet.counters("tallycast_rest_answers", "REST calls answered, by command and code", answers.into_iter().map(cell))?;
+        let cells = times.into_iter().map(|(command, times)| ([("command", command.to_owned())], times));
+        sheet.histograms("tallycast_rest_answer_seconds", "From the head of a REST call to its answer, by command", cells)?;
         sheet.counter("tallycast_audit_lost_lines", "Lines of the audit that could not be written", self.audit.lost())
     }
 
