@@ -10,7 +10,7 @@ use super::fold::Fold;
 use super::journal::Position;
 use super::rows::{GROUPS, Meta};
 use super::segment::{Segments, name_of};
-use super::table::{self, Table, TableError};
+use super::table::{Table, TableError};
 
 /// Merges from `meta.merged` towards `to`, but not much more than `bytes_max`; the table's new state is `meta` with the new
 /// position, which comes back with the bytes that were merged.
@@ -21,23 +21,23 @@ pub(super) fn merge_some(
     to: Position,
     bytes_max: u64,
 ) -> Result<(Position, u64), TableError> {
-    let transaction = table.begin_write()?;
-    let mut fold = Fold::default();
-    let (end, bytes) = {
-        let rows = transaction.open_table(GROUPS)?;
-        walk(segments, meta.merged, to, bytes_max, |block| {
-            for entry in block::entries(block.payload) {
-                match entry.map_err(TableError::Damaged)? {
-                    Change::Command(record) => fold.apply(&rows, &record)?,
-                    Change::Account(user) => fold.add_account(user),
+    table.write(|transaction| {
+        let mut fold = Fold::default();
+        let (end, bytes) = {
+            let rows = transaction.open_table(GROUPS)?;
+            walk(segments, meta.merged, to, bytes_max, |block| {
+                for entry in block::entries(block.payload) {
+                    match entry.map_err(TableError::Damaged)? {
+                        Change::Command(record) => fold.apply(&rows, &record)?,
+                        Change::Account(user) => fold.add_account(user),
+                    }
                 }
-            }
-            Ok(())
-        })?
-    };
-    fold.write(&transaction)?;
-    table::commit(transaction, &Meta { merged: end, ..meta.clone() })?;
-    Ok((end, bytes))
+                Ok(())
+            })?
+        };
+        fold.write(transaction)?;
+        Ok(((end, bytes), Meta { merged: end, ..meta.clone() }))
+    })
 }
 
 /// Shows all blocks from behind `from` up to `to`, or until there were `bytes_max`.

@@ -48,6 +48,8 @@ impl Merger {
             result = self.turn(synced, stop == Some(Stop::Merged));
             match result {
                 Err(TableError::Full) => self.make_up()?,
+                // A reader has met damage; whether it concerns what is merged, the next attempt finds out.
+                Err(TableError::Spoilt) => self.mend()?,
                 Err(error) => return Err(self.fail(&error)),
                 Ok(()) => {}
             }
@@ -93,7 +95,11 @@ impl Merger {
     /// Makes the table fit to be read again after a full disk.
     fn make_up(&mut self) -> Result<(), CommitError> {
         self.shared.found_no_space();
-        match self.shared.reading.table.reopen() {
+        self.mend()
+    }
+
+    fn mend(&self) -> Result<(), CommitError> {
+        match self.shared.reading.table.mend() {
             Ok(()) | Err(TableError::Full) => Ok(()),
             Err(error) => Err(self.fail(&error)),
         }

@@ -1,7 +1,7 @@
 //! The store on a folder of its own: a journal that commits, a table behind it that remembers.
 //!
-//! The folder: `LOCK` tells that a process has it; `journal-…` are the segments; `table.redb` is the table; a name that ends
-//! with `.new` was not finished. What grows with writes is the journal alone, and three things bound it: the replay window,
+//! The folder: `LOCK` tells that a process has it; `journal-…` are the segments; `table.redb` is the table,
+//! `table.sums` has a checksum of each of its pages; a name that ends with `.new` was not finished. What grows with writes is the journal alone, and three things bound it: the replay window,
 //! `Limits::unmerged_bytes_max`, and at most two segments beyond those in use.
 //!
 //! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
@@ -19,6 +19,7 @@ mod label;
 mod merge;
 mod merger;
 mod overlay;
+mod pages;
 mod place;
 mod query;
 mod reading;

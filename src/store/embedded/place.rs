@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::pages::PageDamage;
 use super::scan::ScanError;
 use super::segment::name_of;
 use super::table::{self, TableError};
@@ -36,6 +37,7 @@ impl Place {
     /// An error of the table, with the file's name.
     pub(super) fn table_error(&self, error: TableError) -> OpenError {
         match error {
+            TableError::Page(PageDamage { offset, what }) => self.damaged(table::NAME, offset, what.to_owned()),
             TableError::Damaged(what) => self.damaged(table::NAME, 0, what),
             error => OpenError::Io(format!("{}/{}: {error}", self.folder, table::NAME)),
         }

@@ -130,7 +130,26 @@ impl Reading {
     }
 
     fn look<T>(&self, look: impl Fn(&ReadTransaction) -> Result<T, TableError>) -> Result<T, LoadError> {
-        patiently(|| look(&self.table.begin_read()?))
+        let mut tries = 1;
+        loop {
+            let error = match self.table.begin_read().and_then(|view| look(&view)) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            if error.is_damage() {
+                // Whoever asks next must not suffer for it. Where this fails, they find out why.
+                let _ = self.table.mend();
+                return Err(LoadError::Damaged(error.to_string()));
+            }
+            if tries == TRIES {
+                return Err(LoadError::Unavailable(error.to_string()));
+            }
+            // Another reader's damage is no reason to wait; the merger is at work after a full disk.
+            if error != TableError::Spoilt || self.table.mend().is_err() {
+                sleep(PAUSE);
+            }
+            tries += 1;
+        }
     }
 
     /// Looks at the table and adds what is not in it yet. The overlay is not held while the disk is read: where something
@@ -150,19 +169,6 @@ impl Reading {
         let overlay = self.overlay();
         let (found, merged) = self.look(|view| Ok((look(view)?, table::meta_of(view)?.merged.lsn)))?;
         Ok(add(found, &overlay, merged))
-    }
-}
-
-fn patiently<T>(look: impl Fn() -> Result<T, TableError>) -> Result<T, LoadError> {
-    let mut tries = 1;
-    loop {
-        match look() {
-            Ok(found) => return Ok(found),
-            Err(TableError::Damaged(words)) => return Err(LoadError::Damaged(words)),
-            Err(error) if tries == TRIES => return Err(LoadError::Unavailable(error.to_string())),
-            Err(_) => sleep(PAUSE),
-        }
-        tries += 1;
     }
 }
 

@@ -1,14 +1,15 @@
-//! The table behind the journal: redb on one file of the folder, opened again when a full disk has spoilt it.
+//! The table behind the journal: redb on one file of the folder, opened again when a full disk or a damaged page has spoilt it.
 //!
 //! Only the merger writes (and recovery, before there is a merger); readers see the state of the last merge.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use super::disk::{Disk, DiskFile, is_full};
+use super::pages::{self, PageDamage, Pages, Sums};
 use super::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, META, Meta, RELATIONS};
 
 /// The file's name.
@@ -19,64 +20,119 @@ const UNFINISHED: &str = "table.new";
 /// Why the table did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TableError {
-    /// No space. The table must be opened again before it is used.
+    /// No space. The table must be mended before it is used.
     #[error("the disk is full")]
     Full,
+    /// A page is not what was written. The table must be mended before it is used.
+    #[error("{NAME} {0}")]
+    Page(PageDamage),
     /// What is there is not what was written.
-    #[error("{0}")]
+    #[error("{NAME}: {0}")]
     Damaged(String),
+    /// An operation of somebody else has failed. The table must be mended before it is used.
+    #[error("the table must be opened again")]
+    Spoilt,
     /// The disk failed.
     #[error("{0}")]
     Failed(String),
+}
+
+impl TableError {
+    /// Whether something that was written is not there any more.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Page(_) | Self::Damaged(_))
+    }
 }
 
 impl<E: Into<redb::Error>> From<E> for TableError {
     fn from(error: E) -> Self {
         match error.into() {
             redb::Error::Io(error) if is_full(&error) => Self::Full,
+            redb::Error::Io(error) => match PageDamage::of(&error) {
+                Some(damage) => Self::Page(damage.clone()),
+                None => Self::Failed(error.to_string()),
+            },
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Self::Spoilt,
             error @ redb::Error::Corrupted(_) => Self::Damaged(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }
 }
 
+/// The database on its pages.
+struct Opened {
+    database: Database,
+    pages: Pages,
+}
+
 /// The table.
 pub(super) struct Table {
     file: Arc<dyn DiskFile>,
+    sums: Arc<Sums>,
     cache_bytes: usize,
-    /// `None` after a full disk, until it could be opened again.
-    database: RwLock<Option<Database>>,
+    /// Why it is not open, where it could not be opened again.
+    opened: RwLock<Result<Opened, TableError>>,
+    /// Held while something is written: a database may only be opened again when the one before it writes nothing any more.
+    writing: Mutex<()>,
 }
 
 impl Table {
     /// Makes a table; its name appears when it is whole and safe.
     pub(super) fn create(disk: &dyn Disk, cache_bytes: usize, meta: &Meta) -> Result<Self, TableError> {
-        let io = |error: io::Error| TableError::from(redb::Error::Io(error));
-        let file = disk.open(UNFINISHED, true).map_err(io)?;
-        file.set_len(0).map_err(io)?;
-        let table = Self::on(file, cache_bytes)?;
-        let transaction = table.begin_write()?;
-        {
+        let sums = Sums::create(disk.open(pages::NAME, true).map_err(io_error)?).map_err(io_error)?;
+        let file = disk.open(UNFINISHED, true).map_err(io_error)?;
+        file.set_len(0).map_err(io_error)?;
+        let table = Self::on(file, sums, cache_bytes)?;
+        table.write(|transaction| {
             transaction.open_table(GROUPS)?;
             transaction.open_table(MEMBERS)?;
             transaction.open_table(RELATIONS)?;
             transaction.open_table(ACCOUNTS)?;
             transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
-        }
-        commit(transaction, meta)?;
-        disk.rename(UNFINISHED, NAME).and_then(|()| disk.sync_dir()).map_err(io)?;
+            Ok(((), meta.clone()))
+        })?;
+        disk.sync_dir().and_then(|()| disk.rename(UNFINISHED, NAME)).and_then(|()| disk.sync_dir()).map_err(io_error)?;
         Ok(table)
     }
 
     /// Opens the table of the folder.
     pub(super) fn open(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, TableError> {
-        let file = disk.open(NAME, false).map_err(|error| TableError::from(redb::Error::Io(error)))?;
-        Self::on(file, cache_bytes)
+        let file = disk.open(NAME, false).map_err(io_error)?;
+        if file.len().map_err(io_error)? == 0 {
+            return Err(TableError::Page(PageDamage { offset: 0, what: "the file is empty" }));
+        }
+        if Pages::is_bare(&*file).map_err(io_error)? {
+            return Self::adopt(disk, file, cache_bytes);
+        }
+        let sums = disk.open(pages::NAME, false).and_then(Sums::open);
+        let sums = sums.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => TableError::Damaged(format!("{} is missing, which tells whether its pages are whole", pages::NAME)),
+            _ => io_error(error),
+        })?;
+        Self::on(file, sums, cache_bytes)
     }
 
-    fn on(file: Arc<dyn DiskFile>, cache_bytes: usize) -> Result<Self, TableError> {
-        let database = RwLock::new(Some(open_database(file.clone(), cache_bytes)?));
-        Ok(Self { file, cache_bytes, database })
+    /// Opens a table without sums, which an earlier program has left: checks it as redb does, and gives it sums. The header
+    /// gets its own at last, so that what is cut off is begun again.
+    fn adopt(disk: &dyn Disk, file: Arc<dyn DiskFile>, cache_bytes: usize) -> Result<Self, TableError> {
+        let open =
+            || redb::Builder::new().set_cache_size(cache_bytes).set_check_integrity_on_open(true).create_with_backend(Bare(file.clone()));
+        let checked = catch_unwind(AssertUnwindSafe(open)).map_err(|_| unreadable())?;
+        checked?.close()?;
+        let sums = Sums::adopt(disk.open(pages::NAME, true).map_err(io_error)?, &*file).map_err(io_error)?;
+        disk.sync_dir().map_err(io_error)?;
+        let sums = Arc::new(sums);
+        Pages::new(file.clone(), sums.clone()).seal_header().map_err(io_error)?;
+        Self::with(file, sums, cache_bytes)
+    }
+
+    fn on(file: Arc<dyn DiskFile>, sums: Sums, cache_bytes: usize) -> Result<Self, TableError> {
+        Self::with(file, Arc::new(sums), cache_bytes)
+    }
+
+    fn with(file: Arc<dyn DiskFile>, sums: Arc<Sums>, cache_bytes: usize) -> Result<Self, TableError> {
+        let opened = RwLock::new(Ok(open_database(Pages::new(file.clone(), sums.clone()), cache_bytes)?));
+        Ok(Self { file, sums, cache_bytes, opened, writing: Mutex::default() })
     }
 
     /// The format that the table says it has.
@@ -94,46 +150,52 @@ impl Table {
 
     /// Replaces what the store knows of itself.
     pub(super) fn set_meta(&self, meta: &Meta) -> Result<(), TableError> {
-        commit(self.begin_write()?, meta)
+        self.write(|_| Ok(((), meta.clone())))
     }
 
-    /// Begins a change. It is kept by `commit` alone.
-    pub(super) fn begin_write(&self) -> Result<WriteTransaction, TableError> {
-        let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = guard.as_ref().ok_or(TableError::Full)?.begin_write()?;
+    /// Makes a change, all of it or nothing, together with what the store knows of itself from then on.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<(T, Meta), TableError>) -> Result<T, TableError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut transaction = self.opened().as_ref().map_err(Clone::clone)?.database.begin_write()?;
         transaction.set_quick_repair(true);
-        Ok(transaction)
+        let (result, meta) = change(&transaction)?;
+        transaction.open_table(META)?.insert("state", meta.encode().as_slice())?;
+        transaction.commit()?;
+        Ok(result)
     }
 
     /// Begins a look at one moment.
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, TableError> {
-        let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(guard.as_ref().ok_or(TableError::Full)?.begin_read()?)
+        Ok(self.opened().as_ref().map_err(Clone::clone)?.database.begin_read()?)
     }
 
-    /// Closes and opens the database: after an I/O error it refuses everything else.
-    pub(super) fn reopen(&self) -> Result<(), TableError> {
-        let mut guard = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        drop(guard.take());
-        *guard = Some(open_database(self.file.clone(), self.cache_bytes)?);
-        Ok(())
+    /// Opens the database again where it needs it: after an I/O error it refuses everything else.
+    pub(super) fn mend(&self) -> Result<(), TableError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.as_ref().is_ok_and(|opened| !opened.pages.has_failed()) {
+            return Ok(());
+        }
+        // The one before must be closed first.
+        *opened = Err(TableError::Spoilt);
+        *opened = open_database(Pages::new(self.file.clone(), self.sums.clone()), self.cache_bytes);
+        opened.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     /// Closes the database; the table is of no use any more.
     pub(super) fn close(&self) {
-        drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+        let closed = Err(TableError::Failed("the table is closed".to_owned()));
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = closed;
     }
 
     /// The file's length.
     pub(super) fn bytes(&self) -> u64 {
         self.file.len().unwrap_or(0)
     }
-}
 
-/// Ends a change, together with what the store knows of itself.
-pub(super) fn commit(transaction: WriteTransaction, meta: &Meta) -> Result<(), TableError> {
-    transaction.open_table(META)?.insert("state", meta.encode().as_slice())?;
-    Ok(transaction.commit()?)
+    fn opened(&self) -> RwLockReadGuard<'_, Result<Opened, TableError>> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the store knew of itself at a moment.
@@ -143,19 +205,29 @@ pub(super) fn meta_of(view: &ReadTransaction) -> Result<Meta, TableError> {
     Meta::decode(row.value()).map_err(TableError::Damaged)
 }
 
-fn open_database(file: Arc<dyn DiskFile>, cache_bytes: usize) -> Result<Database, TableError> {
-    let open = || redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend(file));
-    // redb trusts its pages: some damage makes it panic where we want words.
+fn open_database(pages: Pages, cache_bytes: usize) -> Result<Opened, TableError> {
+    let backend = pages.clone();
+    let open = || redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(backend);
+    // redb trusts what it reads. It is what was written, but a row that we never wrote might still make it panic.
     match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(TableError::Damaged("the table cannot be read at all".to_owned())),
+        Ok(opened) => Ok(Opened { database: opened?, pages }),
+        Err(_) => Err(unreadable()),
     }
 }
 
-#[derive(Debug)]
-struct Backend(Arc<dyn DiskFile>);
+fn unreadable() -> TableError {
+    TableError::Damaged("the table cannot be read at all".to_owned())
+}
 
-impl StorageBackend for Backend {
+fn io_error(error: io::Error) -> TableError {
+    TableError::from(redb::Error::Io(error))
+}
+
+/// A file as redb alone writes it.
+#[derive(Debug)]
+struct Bare(Arc<dyn DiskFile>);
+
+impl StorageBackend for Bare {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }
@@ -169,8 +241,7 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        // A sync that failed for want of space is as final as any: it must not look like a write that found none.
-        self.0.sync().map_err(|error| io::Error::other(format!("the table cannot be synced: {error}")))
+        self.0.sync()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

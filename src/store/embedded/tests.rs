@@ -4,6 +4,7 @@
 mod crashes;
 mod faults;
 mod fixtures;
+mod flips;
 mod folder;
 mod hostile;
 mod model;

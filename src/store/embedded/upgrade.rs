@@ -20,7 +20,7 @@ use super::place::Place;
 use super::rows::{FORMAT, META, Meta};
 use super::scan::ScanError;
 use super::segment::{self, name_of, segment_bytes};
-use super::table::{self, Table, TableError};
+use super::table::{Table, TableError};
 use crate::domain::UnixMillis;
 use crate::store::{Lsn, OpenError, Options};
 
@@ -81,9 +81,10 @@ fn old_meta(table: &Table) -> Result<OldMeta, TableError> {
 }
 
 fn replace_meta(table: &Table, meta: &Meta) -> Result<(), TableError> {
-    let transaction = table.begin_write()?;
-    transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
-    table::commit(transaction, meta)
+    table.write(|transaction| {
+        transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
+        Ok(((), meta.clone()))
+    })
 }
 
 /// Removes what an upgrade that was cut off has left: segments with a label, which format 1 did not have.

@@ -185,10 +185,13 @@ fn a_newer_format_is_refused_with_words() {
     let rig = Rig::new(8192);
     rig.open().close().unwrap();
     let table = Table::open(&rig.disk, 1 << 20).unwrap();
-    let transaction = table.begin_write().unwrap();
+    let meta = table.meta().unwrap();
     let newer = 7u32.to_le_bytes();
-    transaction.open_table(crate::store::embedded::rows::META).unwrap().insert("format", newer.as_slice()).unwrap();
-    transaction.commit().unwrap();
+    let change = |transaction: &redb::WriteTransaction| {
+        transaction.open_table(crate::store::embedded::rows::META)?.insert("format", newer.as_slice())?;
+        Ok(((), meta))
+    };
+    table.write(change).unwrap();
     drop(table);
     let words = rig.try_open().err().unwrap().to_string();
     assert!(words.contains("memory has format 7") && words.contains("newer program"), "{words}");

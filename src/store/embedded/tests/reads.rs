@@ -3,8 +3,8 @@
 use super::support::*;
 use crate::domain::member::GroupType;
 use crate::domain::record::Effect;
+use crate::store::Relation;
 use crate::store::embedded::disk::memory::{Op, Verdict};
-use crate::store::{LoadError, Relation};
 
 const MEMBER: Relation = Relation { member: true, owner: false };
 const OWNER: Relation = Relation { member: true, owner: true };
@@ -84,26 +84,6 @@ fn pages_are_whole_and_in_order_wherever_the_groups_are() {
             }
             assert_eq!(found, expected, "{kind:?} by {limit}");
         }
-    }
-}
-
-#[test]
-fn a_damaged_row_is_never_taken_for_true() {
-    let rig = Rig::new(16384);
-    let engine = rig.open();
-    engine.commit_wait(&[record("a-name-to-find", 1, created(GroupType::Public, "the-owner-to-find"))]).unwrap();
-    engine.close().unwrap();
-    let hurt = |bytes: &mut Vec<u8>| {
-        let name = b"the-owner-to-find";
-        let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
-        assert!(!places.is_empty());
-        places.iter().for_each(|at| bytes[*at] = b'T');
-    };
-    rig.disk.edit("table.redb", hurt);
-    let engine = rig.open();
-    match engine.load_wait(&id("a-name-to-find")) {
-        Err(LoadError::Damaged(_)) => {}
-        other => panic!("{other:?}"),
     }
 }
 

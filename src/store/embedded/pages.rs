@@ -1,0 +1,282 @@
+//! The table's file as redb sees it: every byte that is read was written by us, or the read fails.
+//!
+//! redb checks its pages on request only, and trusts them otherwise: one flipped bit in a branch page would lead it past
+//! groups that exist. So each page of 4 KiB has a checksum over its number and itself, in a file beside the table, and is
+//! checked whenever it is read from the disk. The header, the one page that redb changes in place, carries its checksum in
+//! its own sector. All other pages are written to free places, so after a crash the sums of what counts are still true.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use redb::StorageBackend;
+
+use super::disk::DiskFile;
+
+/// The name of the file with the sums.
+pub(super) const NAME: &str = "table.sums";
+
+/// redb's page.
+const PAGE_BYTES: usize = 4096;
+/// What redb uses of the first page; the checksum follows it in the same sector.
+const HEADER_BYTES: usize = 320;
+/// A sum's bytes.
+const SUM_BYTES: usize = 4;
+/// Sums are written by so many bytes at a time.
+const BLOCK_BYTES: usize = 4096;
+/// The sum of a page that was never written. No page has it.
+const NEVER: u32 = 0;
+
+/// A page of the table is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {what}")]
+pub(super) struct PageDamage {
+    /// Where the page begins.
+    pub(super) offset: u64,
+    /// What is wrong with it.
+    pub(super) what: &'static str,
+}
+
+impl PageDamage {
+    /// The damage that an error of the table's file tells of.
+    pub(super) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref())
+    }
+}
+
+impl From<PageDamage> for io::Error {
+    fn from(damage: PageDamage) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, damage)
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// One for each page; the first, of the header, is not used.
+    sums: Vec<u32>,
+    /// Blocks of sums that the disk does not have.
+    unwritten: BTreeSet<usize>,
+}
+
+/// The sums of all pages. They are of what the table's file holds now, synced or not.
+#[derive(Debug)]
+pub(super) struct Sums {
+    file: Arc<dyn DiskFile>,
+    state: RwLock<State>,
+}
+
+impl Sums {
+    /// Begins without any.
+    pub(super) fn create(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+        file.set_len(0)?;
+        Ok(Self { file, state: RwLock::default() })
+    }
+
+    /// Reads those of a table.
+    pub(super) fn open(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+        let bytes = super::disk::read_range(&*file, 0, file.len()?)?;
+        let sums = bytes.as_chunks::<SUM_BYTES>().0.iter().map(|sum| u32::from_le_bytes(*sum)).collect();
+        Ok(Self { file, state: RwLock::new(State { sums, unwritten: BTreeSet::new() }) })
+    }
+
+    /// Takes all pages of a table without sums for what was written. Whoever calls has checked them by other means.
+    pub(super) fn adopt(file: Arc<dyn DiskFile>, table: &dyn DiskFile) -> io::Result<Self> {
+        let sums = Self::create(file)?;
+        let length = table.len()?;
+        sums.resize(length)?;
+        let mut pages = vec![0; 256 * PAGE_BYTES];
+        let mut at = PAGE_BYTES as u64;
+        while at < length {
+            let pages = &mut pages[..(length - at).min(256 * PAGE_BYTES as u64) as usize];
+            table.read_at(at, pages)?;
+            sums.note(at, pages)?;
+            at += pages.len() as u64;
+        }
+        sums.sync()?;
+        Ok(sums)
+    }
+
+    /// Makes room for the sums of a file of such a length, or forgets those of what was cut off.
+    fn resize(&self, bytes: u64) -> io::Result<()> {
+        let per_block = BLOCK_BYTES / SUM_BYTES;
+        let pages = (bytes as usize).div_ceil(PAGE_BYTES);
+        let mut state = self.write();
+        if pages < state.sums.len() {
+            state.sums[pages..].fill(NEVER);
+            let cut = pages / per_block..state.sums.len().div_ceil(per_block);
+            state.unwritten.extend(cut);
+        } else if pages > state.sums.len() {
+            // Written at once, so that a lack of space is found while the table grows and not while it is synced.
+            let had = state.sums.len() * SUM_BYTES;
+            let has = pages.next_multiple_of(per_block) * SUM_BYTES;
+            super::disk::write_zeros(&*self.file, had as u64, has as u64)?;
+            state.sums.resize(has / SUM_BYTES, NEVER);
+        }
+        Ok(())
+    }
+
+    fn check(&self, offset: u64, pages: &[u8]) -> Result<(), PageDamage> {
+        let state = self.read();
+        for (page, bytes) in numbered(offset, pages) {
+            let what = match state.sums.get(page) {
+                Some(&sum) if sum == sum_of(page, bytes) => continue,
+                None | Some(&NEVER) => "the page was never written, or its checksum is lost",
+                Some(_) => "the page is not what was written: its checksum is wrong",
+            };
+            return Err(PageDamage { offset: (page * PAGE_BYTES) as u64, what });
+        }
+        Ok(())
+    }
+
+    fn note(&self, offset: u64, pages: &[u8]) -> io::Result<()> {
+        let mut state = self.write();
+        for (page, bytes) in numbered(offset, pages) {
+            let place = state.sums.get_mut(page).ok_or_else(|| io::Error::other("a page is written behind the table's end"))?;
+            *place = sum_of(page, bytes);
+            state.unwritten.insert(page * SUM_BYTES / BLOCK_BYTES);
+        }
+        Ok(())
+    }
+
+    /// Writes the sums that the disk does not have, and syncs them.
+    fn sync(&self) -> io::Result<()> {
+        let blocks = std::mem::take(&mut self.write().unwritten);
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let written = blocks.iter().try_for_each(|block| self.file.write_at((block * BLOCK_BYTES) as u64, &self.block(*block)));
+        let synced = written.and_then(|()| self.file.sync().map_err(|error| io::Error::other(format!("{NAME} cannot be synced: {error}"))));
+        if synced.is_err() {
+            self.write().unwritten.extend(blocks);
+        }
+        synced
+    }
+
+    fn block(&self, block: usize) -> Vec<u8> {
+        let per_block = BLOCK_BYTES / SUM_BYTES;
+        let state = self.read();
+        state.sums.iter().skip(block * per_block).take(per_block).flat_map(|sum| sum.to_le_bytes()).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The table's file, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Pages {
+    file: Arc<dyn DiskFile>,
+    sums: Arc<Sums>,
+    /// An operation has failed, after which redb refuses everything until it is opened again.
+    failed: Arc<AtomicBool>,
+}
+
+impl Pages {
+    /// Pages in `file` with their sums.
+    pub(super) fn new(file: Arc<dyn DiskFile>, sums: Arc<Sums>) -> Self {
+        Self { file, sums, failed: Arc::default() }
+    }
+
+    /// Whether the header carries no sum: the table was made by a program that knew none.
+    pub(super) fn is_bare(file: &dyn DiskFile) -> io::Result<bool> {
+        let mut sum = [0; SUM_BYTES];
+        file.read_at(HEADER_BYTES as u64, &mut sum)?;
+        Ok(sum == NEVER.to_le_bytes())
+    }
+
+    /// Puts the sum into a header that has none.
+    pub(super) fn seal_header(&self) -> io::Result<()> {
+        let header = super::disk::read_range(&*self.file, 0, HEADER_BYTES as u64)?;
+        self.write_pages(0, &header)?;
+        self.file.sync()
+    }
+
+    /// Whether an operation has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn read_pages(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let cut = |error: io::Error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => PageDamage { offset, what: "the file ends before the end of this page" }.into(),
+            _ => error,
+        };
+        if offset > 0 {
+            self.file.read_at(offset, out).map_err(cut)?;
+            return Ok(self.sums.check(offset, out)?);
+        }
+        let mut header = [0; HEADER_BYTES + SUM_BYTES];
+        self.file.read_at(0, &mut header).map_err(cut)?;
+        let (bytes, sum) = header.split_at(HEADER_BYTES);
+        if sum_of(0, bytes).to_le_bytes() != sum {
+            return Err(PageDamage { offset: 0, what: "the header is not what was written: its checksum is wrong" }.into());
+        }
+        let wanted = bytes.get(..out.len()).ok_or_else(|| io::Error::other("more than a header is read at the beginning"))?;
+        out.copy_from_slice(wanted);
+        Ok(())
+    }
+
+    fn write_pages(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if offset > 0 {
+            self.sums.note(offset, data)?;
+            return self.file.write_at(offset, data);
+        }
+        let mut header = [0; HEADER_BYTES + SUM_BYTES];
+        if data.len() != HEADER_BYTES {
+            return Err(io::Error::other("what is written at the beginning is no header"));
+        }
+        header[..HEADER_BYTES].copy_from_slice(data);
+        let sum = sum_of(0, &header[..HEADER_BYTES]);
+        header[HEADER_BYTES..].copy_from_slice(&sum.to_le_bytes());
+        self.file.write_at(0, &header)
+    }
+}
+
+impl StorageBackend for Pages {
+    fn len(&self) -> io::Result<u64> {
+        self.watch(self.file.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.watch(self.read_pages(offset, out))
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.watch(self.sums.resize(length).and_then(|()| self.file.set_len(length)))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        // A sync that failed for want of space is as final as any: it must not look like a write that found none.
+        let sync = || self.file.sync().map_err(|error| io::Error::other(format!("the table cannot be synced: {error}")));
+        self.watch(self.sums.sync().and_then(|()| sync()))
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.watch(self.write_pages(offset, data))
+    }
+}
+
+/// The pages in the bytes, with their numbers.
+fn numbered(offset: u64, pages: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let first = offset as usize / PAGE_BYTES;
+    pages.chunks(PAGE_BYTES).enumerate().map(move |(at, bytes)| (first + at, bytes))
+}
+
+fn sum_of(page: usize, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(page as u32);
+    hasher.update(bytes);
+    hasher.finalize().max(NEVER + 1)
+}
