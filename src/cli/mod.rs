@@ -69,8 +69,10 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            // Standard error may be closed; there is nobody left to tell then.
-            let _ = writeln!(std::io::stderr(), "tallycast: {error:#}");
+            if !log::tell(&format!("{error:#}")) {
+                // Standard error may be closed; there is nobody left to tell then.
+                let _ = writeln!(std::io::stderr(), "tallycast: {error:#}");
+            }
             if error.is::<Faults>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

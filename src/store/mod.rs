@@ -10,6 +10,8 @@ mod options;
 use std::sync::Arc;
 
 pub use batch::Batch;
+#[cfg(feature = "fuzzing")]
+pub use embedded::fuzzing;
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
 pub use options::{Clock, Durability, Limits, Options};
 
@@ -132,8 +134,9 @@ impl Store {
         Ok(Self(Arc::new(embedded::Engine::open(options, on_fatal)?)))
     }
 
-    /// Keeps a batch, whole or not at all. Never blocks. `done` is called on the committer's thread in the order of the
-    /// calls, once the batch is as safe as `Options::durability` says.
+    /// Keeps a batch, whole or not at all. Never blocks. `done` is called in the order of the calls, once the batch is as safe as
+    /// `Options::durability` says; but where the store breaks or is closed, those that come too late are refused at once, on
+    /// the caller's own thread, while earlier ones are still under way.
     pub fn commit(&self, batch: Batch, done: Done<Lsn, CommitError>) {
         self.0.commit(batch, done);
     }
@@ -158,6 +161,12 @@ impl Store {
     /// (and at most 10,000).
     pub fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {
         self.0.list(after, kind, limit, done);
+    }
+
+    /// The time by which operations are remembered. It is near the wall clock's, but no step of that one moves it; records are
+    /// to be stamped with it.
+    pub fn now(&self) -> UnixMillis {
+        self.0.now()
     }
 
     /// Everything up to here is in the table.

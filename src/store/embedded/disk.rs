@@ -3,9 +3,9 @@
 //! A trait, because a second disk exists: the one of the tests, which forgets what was not synced. Nothing here retries.
 
 use std::any::Any;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,10 +73,12 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder where it is missing, and its name safe.
+    /// Makes the folder where it is missing, and its name safe. Who the members of groups are is nobody else's business.
     pub(super) fn new(path: &Path) -> io::Result<Self> {
-        if !path.is_dir() {
-            std::fs::create_dir_all(path)?;
+        if path.is_dir() {
+            close_to_strangers(path)?;
+        } else {
+            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(parent)?.sync_all()?;
         }
@@ -84,9 +86,27 @@ impl Folder {
     }
 }
 
+/// What the folder's owner may do, and nobody else.
+const FOLDER_MODE: u32 = 0o700;
+/// The same for a file.
+const FILE_MODE: u32 = 0o600;
+
+/// A folder that everybody can read was made without a thought of them. One that a group can read was made so on purpose.
+fn close_to_strangers(path: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o007 == 0 {
+        return Ok(());
+    }
+    match std::fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)) {
+        Ok(()) => tracing::warn!("the data folder {} was open to every user of this machine: it is mode 0700 now", path.display()),
+        Err(e) => tracing::warn!("the data folder {} is open to every user of this machine, and stays so: {e}", path.display()),
+    }
+    Ok(())
+}
+
 impl Disk for Folder {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(self.path.join(name))?;
+        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(FILE_MODE).open(self.path.join(name))?;
         Ok(Arc::new(Plain(file)))
     }
 
@@ -107,7 +127,7 @@ impl Disk for Folder {
     }
 
     fn lock(&self) -> io::Result<Option<Lock>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path.join("LOCK"))?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(self.path.join("LOCK"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,8 +1,9 @@
 //! The store on a folder of its own: a journal that commits, a table behind it that remembers.
 //!
-//! The folder: `LOCK` tells that a process has it; `journal-…` are the segments; `table.redb` is the table,
-//! `table.sums` has a checksum of each of its pages; a name that ends with `.new` was not finished. What grows with writes is the journal alone, and three things bound it: the replay window,
-//! `Limits::unmerged_bytes_max`, and at most two segments beyond those in use.
+//! The folder: `LOCK` tells that a process has it; `journal-…` are the segments; `table.redb` is the table, `table.sums` has
+//! a checksum of each of its pages; a name that ends with `.new` was not finished. What grows with writes is the journal
+//! alone, and three things bound it: the replay window, `Limits::unmerged_bytes_max`, and at most two segments beyond those
+//! in use.
 //!
 //! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
@@ -12,6 +13,8 @@ mod committer;
 mod disk;
 mod flow;
 mod fold;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod intake;
 mod journal;
@@ -50,6 +53,7 @@ use segment::Segments;
 use stats::{Counts, Stats};
 
 use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation};
+use crate::domain::UnixMillis;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
 
@@ -180,6 +184,10 @@ impl Engine {
 
     pub(super) fn list(&self, after: Option<GroupId>, kind: Option<GroupType>, limit: usize, done: Done<Page, LoadError>) {
         self.shared.reading.list(Wanted { after, kind, limit }, done);
+    }
+
+    pub(super) fn now(&self) -> UnixMillis {
+        (self.shared.settings.clock)()
     }
 
     pub(super) fn merged(&self) -> Lsn {

@@ -38,7 +38,8 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let (table, mut meta, numbers) = open_table(place, options)?;
     let now = (options.clock)();
     let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
-    let scan = scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
+    let mut scan =
+        scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
     let rebooted = place.boot.is_empty() || place.boot != meta.boot;
     if meta.interval && !meta.clean && (rebooted || scan.discarded) {
         meta.generation += 1;
@@ -49,6 +50,10 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let prepared = clear_behind(place, &scan, &present, bytes).map_err(|error| place.io_error(&error))?;
     make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
     let spare = numbers.into_iter().filter(|number| *number < meta.oldest).collect();
+    // The clock may have been set back since. What seems to lie ahead is taken for what happened just now, or it would be kept,
+    // and keep its segment, until the clock has caught up.
+    scan.replays.none_after(now);
+    scan.used.values_mut().for_each(|written| *written = (*written).min(now));
     let newest = scan.used.values().copied().max().unwrap_or(0);
     let segments = Arc::new(Segments::new(place.disk.clone(), meta.store, bytes, scan.used, prepared, spare));
     while meta.merged.lsn < scan.end.lsn {

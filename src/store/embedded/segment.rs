@@ -157,12 +157,10 @@ impl Segments {
     /// The oldest segment that must stay when those may go that are before `before` and whose newest block is older than
     /// `window`; `None` where none may go.
     pub(super) fn oldest_needed(&self, before: u64, now: UnixMillis, window: Duration) -> Option<u64> {
-        let mut state = self.state();
+        let state = self.state();
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let mut needed = None;
-        for (segment, newest) in state.used.range_mut(..before) {
-            // A clock that was set back would otherwise keep the segment until it has caught up.
-            *newest = (*newest).min(now);
+        for (segment, newest) in state.used.range(..before) {
             if now.saturating_sub(*newest) <= window {
                 break;
             }

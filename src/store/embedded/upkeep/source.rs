@@ -1,0 +1,114 @@
+//! Tells a store frame by frame, as it was at one moment: the table as one of its snapshots has it, and the journal from the
+//! oldest segment that the snapshot needs up to an end that is safe.
+
+use std::io;
+use std::sync::Arc;
+
+use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
+
+use super::UpkeepError;
+use super::frames::{self, Begin, BlockHead, Kind, Rows, Sink};
+use crate::store::embedded::block::Sealer;
+use crate::store::embedded::disk::{DiskFile, read_range};
+use crate::store::embedded::journal::Position;
+use crate::store::embedded::label::{FIRST_BLOCK, Label};
+use crate::store::embedded::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS};
+use crate::store::embedded::segment::name_of;
+use crate::store::embedded::table::TableError;
+
+/// Rows come in frames of about so many bytes.
+const ROWS_BYTES: usize = 256 << 10;
+
+/// Opens a segment.
+pub(super) type Open<'a> = &'a dyn Fn(u64) -> io::Result<Arc<dyn DiskFile>>;
+
+/// A store at one moment. Nothing of it may go while it is told.
+pub(super) struct Source<'a> {
+    pub(super) view: ReadTransaction,
+    pub(super) meta: Meta,
+    /// Up to here the journal counts.
+    pub(super) end: Position,
+    pub(super) open: Open<'a>,
+}
+
+impl Source<'_> {
+    /// Tells all of it.
+    pub(super) fn tell(&self, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
+        let first = self.segment(self.meta.oldest)?;
+        let begin = Begin {
+            format: FORMAT,
+            generation: self.meta.generation,
+            merged: self.meta.merged.lsn,
+            end: self.end.lsn,
+            segment_bytes: first.len() as u64,
+        };
+        sink.take(Kind::Begin, &postcard::to_stdvec(&begin).expect("plain values can always be encoded"))?;
+        for rows in Rows::ALL {
+            self.tell_rows(rows, sink)?;
+        }
+        self.tell_blocks(first, sink)?;
+        sink.take(Kind::End, &[])
+    }
+
+    fn tell_rows(&self, rows: Rows, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
+        match rows {
+            Rows::Groups => each(&self.view, GROUPS, sink, rows, |frame, key, value| frames::put_row(frame, key.as_bytes(), value)),
+            Rows::Members => each(&self.view, MEMBERS, sink, rows, |frame, key, value| frames::put_row(frame, key, value)),
+            Rows::Relations => each(&self.view, RELATIONS, sink, rows, |frame, key, value| frames::put_row(frame, key, value)),
+            Rows::Accounts => each(&self.view, ACCOUNTS, sink, rows, |frame, key, ()| frames::put_row(frame, key.as_bytes(), &[])),
+        }
+    }
+
+    fn tell_blocks(&self, first: Vec<u8>, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
+        let (mut number, mut bytes, mut offset) = (self.meta.oldest, first, FIRST_BLOCK);
+        let mut last = None;
+        loop {
+            let ended = last.unwrap_or(self.meta.merged.lsn) >= self.end.lsn;
+            if ended && (number, offset) >= (self.end.segment, self.end.offset) {
+                return Ok(());
+            }
+            let block = bytes.get(offset as usize..).and_then(|rest| Sealer::new(self.meta.store, number).parse(rest, offset));
+            let follows = block.filter(|block| last.is_none_or(|last| block.header.lsn == last + 1));
+            let Some(block) = follows else {
+                return Err(UpkeepError::damage(&name_of(number), offset, "a block is not what was written"));
+            };
+            let head = BlockHead { lsn: block.header.lsn, written: block.header.written, kind: block.header.kind };
+            sink.take(Kind::Block, &head.encode(block.payload))?;
+            last = Some(head.lsn);
+            let behind = Position { lsn: head.lsn, segment: number, offset }.behind(head.lsn, block.bytes as u64, head.kind);
+            if behind.segment != number && head.lsn < self.end.lsn {
+                bytes = self.segment(behind.segment)?;
+            }
+            (number, offset) = (behind.segment, behind.offset);
+        }
+    }
+
+    fn segment(&self, number: u64) -> Result<Vec<u8>, UpkeepError> {
+        let read = (self.open)(number).and_then(|file| read_range(&*file, 0, file.len()?));
+        let bytes = read.map_err(|error| UpkeepError::Failed(format!("{} cannot be read: {error}", name_of(number))))?;
+        match Label::objection(self.meta.store, number, &bytes, bytes.len() as u64) {
+            Some((offset, what)) => Err(UpkeepError::damage(&name_of(number), offset, &what)),
+            None => Ok(bytes),
+        }
+    }
+}
+
+fn each<K: Key + 'static, V: Value + 'static>(
+    view: &ReadTransaction,
+    definition: TableDefinition<'_, K, V>,
+    sink: &mut dyn Sink,
+    rows: Rows,
+    put: impl Fn(&mut Vec<u8>, K::SelfType<'_>, V::SelfType<'_>),
+) -> Result<(), UpkeepError> {
+    let table: ReadOnlyTable<K, V> = view.open_table(definition).map_err(TableError::from)?;
+    let mut frame = Vec::with_capacity(ROWS_BYTES + 4096);
+    for entry in table.iter().map_err(TableError::from)? {
+        let (key, value) = entry.map_err(TableError::from)?;
+        put(&mut frame, key.value(), value.value());
+        if frame.len() >= ROWS_BYTES {
+            sink.take(Kind::Rows(rows), &frame)?;
+            frame.clear();
+        }
+    }
+    if frame.is_empty() { Ok(()) } else { sink.take(Kind::Rows(rows), &frame) }
+}
