@@ -206,3 +206,14 @@ async fn refused_calls_and_connections_are_counted_by_reason() {
         assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
     }
 }
+
+#[tokio::test]
+async fn the_page_explains_each_reason_and_each_trouble() {
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).expect("the page");
+    let text = scrape(&Server::start().await, "").await.body;
+    for label in ["{reason=\"", "{trouble=\""] {
+        let names: Vec<_> = text.lines().filter_map(|line| line.split_once(label)?.1.split('"').next()).collect();
+        assert!(names.len() > 2, "{text}");
+        assert!(names.iter().all(|name| page.contains(&format!("`{name}`"))), "{names:?}");
+    }
+}

@@ -19,7 +19,7 @@ use super::audit::Audit;
 use crate::group::node::Node;
 use crate::metrics::{CLOSE_CODES, Count, Refused, ShardMetrics};
 use crate::protocol::request::Cmd;
-use crate::store::SYNC_BOUNDS_MICROS;
+use crate::store::{SYNC_BOUNDS_MICROS, TroubleKind};
 
 /// What a scrape reads.
 pub struct Export {
@@ -147,6 +147,12 @@ impl Export {
         sheet.counter("tallycast_store_blocks", "Blocks written to the journal", stats.journal.blocks)?;
         sheet.counter("tallycast_store_merges", "Merges of the journal into the table", stats.table.merges)?;
         sheet.counter("tallycast_store_merges_without_space", "Merges that found no space", stats.table.merges_full)?;
+        let help = "Attempts to prepare a segment of the journal that failed";
+        sheet.counter("tallycast_store_preparations_failed", help, stats.journal.preparations_failed)?;
+        let troubles = self.node.store.troubles();
+        let is_there = |kind: &TroubleKind| i64::from(troubles.iter().any(|trouble| trouble.kind == *kind));
+        let cells = TroubleKind::ALL.iter().map(|kind| ([("trouble", kind.name().to_owned())], is_there(kind)));
+        sheet.gauges("tallycast_store_trouble", "1 while the store has this trouble, else 0", cells)?;
         let syncs = Times { bounds: &SYNC_BOUNDS_MICROS, counts: stats.syncs.buckets.to_vec(), micros: stats.syncs.micros };
         sheet.histogram("tallycast_store_sync_seconds", "Syncs of the journal", &syncs)
     }
