@@ -64,10 +64,11 @@ fn run(data: &[u8], folder: &Path) {
     let mut models = vec![Model::default()];
     let lives = 1 + usize::from(options >> 2) % 2;
     for life in 0..lives {
+        let crowded = life == 0 && options & 8 == 8;
         let store = open(folder, eager).unwrap_or_else(|words| panic!("a sound store does not open: {words}"));
-        for _ in 0..input.byte() % BATCHES_MAX {
+        for number in 0..input.byte() % BATCHES_MAX {
             let mut model = models[models.len() - 1].clone();
-            let records = model.plan(&mut input, NOW);
+            let records = if crowded && number == 0 { model.fill(NOW) } else { model.plan(&mut input, NOW) };
             let mut batch = Batch::default();
             records.iter().for_each(|record| batch.push(record));
             models.push(model);
