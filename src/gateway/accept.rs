@@ -132,7 +132,7 @@ impl Door {
             for connection in self.due(now) {
                 connection.tick(now);
             }
-            self.shard.sweep();
+            self.shard.sweep(now);
             if self.shard.index == 0 {
                 let limits = &self.shard.node.limits;
                 self.shard.node.users.sweep(&limits.windows, self.shard.node.micros(now));

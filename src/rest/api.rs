@@ -23,7 +23,7 @@ use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, OpId, UserId};
 use crate::domain::throttle::{Throttle, Window};
 use crate::group::node::Node;
-use crate::group::{Ask, Command, Door, Origin};
+use crate::group::{Ask, Command, Door, Origin, Sought};
 use crate::protocol::answer::{Data, Inspected};
 use crate::seldom;
 use crate::users::User;
@@ -116,9 +116,9 @@ impl Call<'_> {
         told.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// Everything about a group. Errors: 10010.
-    pub async fn inspect(&self, group: GroupId) -> Result<Box<Inspected>, Refusal> {
-        match self.tell(group, Ask::Inspect).await? {
+    /// What a group is, with the members sought. Errors: 10010.
+    pub async fn inspect(&self, group: GroupId, sought: Sought) -> Result<Box<Inspected>, Refusal> {
+        match self.tell(group, Ask::Inspect(sought)).await? {
             Data::Inspected(inspected) => Ok(inspected),
             _ => Err(stopping()),
         }
