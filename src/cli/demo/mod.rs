@@ -67,11 +67,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let (listen, data) = (args.listen.to_string(), data.display().to_string());
     // Whatever the demo does not settle by itself can be set.
     let sources = Sources::new().environment(std::env::vars_os()).flag("demo", "app.secret_keys", Some(&secret));
-    let sources = sources.flag("--listen", "listen", Some(&listen)).flag("--data", "store.path", Some(&data)).flag(
-        "demo",
-        "app.sdk_app_id",
-        Some("1400000000"),
-    );
+    let sources = sources.flag("--listen", "listen", Some(&listen)).flag("--data", "store.path", Some(&data));
+    let sources = sources.flag("demo", "app.sdk_app_id", Some("1400000000"));
     let config = sources.read()?;
     let level = log::start(&config.log)?;
     let keyring = Arc::new(config.app.keyring.clone());
