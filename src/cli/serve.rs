@@ -66,14 +66,39 @@ pub(super) fn serve(
     let server = Server::start(config, site, Box::new(move |why| drop(fatal.try_send(why))))?;
     begun(&server)?;
     let ended: anyhow::Result<&str> = runtime.block_on(async {
+        let wait = config.drain.wait;
+        let mut waiting = None;
         loop {
-            tokio::select! {
-                _ = term.recv() => return Ok("SIGTERM"),
-                _ = int.recv() => return Ok("SIGINT"),
-                _ = hup.recv() => reread(&server, &reload, level),
+            let over = async {
+                match waiting {
+                    Some((_, until)) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let signal = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+                () = over => return Ok(waiting.map_or("", |(signal, _)| signal)),
+                _ = hup.recv() => {
+                    reread(&server, &reload, level);
+                    continue;
+                }
                 Some(why) = failed.recv() => {
                     tokio::time::sleep(FATAL_GRACE).await;
                     anyhow::bail!("the store cannot go on: {why}");
+                }
+            };
+            match waiting {
+                Some(_) => cut_short(),
+                None if wait.is_zero() => return Ok(signal),
+                None => {
+                    server.announce_end();
+                    tracing::info!(
+                        signal,
+                        wait_ms = wait.as_millis() as u64,
+                        "not ready any more; everything is served until the wait is over"
+                    );
+                    waiting = Some((signal, tokio::time::Instant::now() + wait));
                 }
             }
         }

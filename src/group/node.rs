@@ -31,8 +31,10 @@ pub struct Node {
     pub metrics: Vec<ShardMetrics>,
     /// Answers remembered for repeats.
     pub replays: AtomicUsize,
-    /// Set once when the node drains: no new work is taken.
+    /// Set once when the end is near: whoever sends clients here should send them elsewhere.
     pub draining: AtomicBool,
+    /// Set once when it has come: no new work is taken.
+    pub stopping: AtomicBool,
     /// What became of the last SIGHUP.
     pub reload: Reload,
     calls: Mutex<BTreeMap<(&'static str, u32), u64>>,
@@ -52,6 +54,7 @@ impl Node {
             metrics: (0..shards).map(|_| ShardMetrics::default()).collect(),
             replays: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             reload: Reload::default(),
             calls: Mutex::default(),
             started: Instant::now(),

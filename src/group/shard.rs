@@ -5,9 +5,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
@@ -54,6 +56,8 @@ pub struct Shard {
     pub(super) frames_left: Cell<u64>,
     pub(super) frames_refilled: Cell<Instant>,
     now: Cell<Instant>,
+    /// Whoever waits until no command is under way.
+    waits_for_calm: Cell<Option<Waker>>,
 }
 
 impl Shard {
@@ -75,6 +79,7 @@ impl Shard {
             frames_left: Cell::new(0),
             frames_refilled: Cell::new(now),
             now: Cell::new(now),
+            waits_for_calm: Cell::new(None),
         })
     }
 
@@ -170,6 +175,9 @@ impl Shard {
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
         self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        if let Some(waiting) = self.waits_for_calm.take() {
+            waiting.wake();
+        }
         self.metrics().stalled.set(outboxes.blocked.len() as i64);
         due
     }
@@ -383,13 +391,21 @@ impl Shard {
         self.metrics().groups.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether no command is under way here.
+    /// Whether no command is under way here: nothing is being committed or loaded, and no mailbox holds anything.
     pub fn is_calm(&self) -> bool {
-        let busy = |actor: &ActorRef| {
-            let actor = actor.borrow();
-            actor.phase != Phase::Ready || !actor.mailbox.is_empty()
-        };
-        self.open_commits.borrow().is_empty() && !self.actors.borrow().values().any(busy)
+        let idle = self.open_commits.borrow().is_empty() && self.with_mail.borrow().is_empty() && self.loading.get() == 0;
+        idle && !self.inbox().has_letters()
+    }
+
+    /// Waits until no command is under way here.
+    pub fn calm(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| match self.is_calm() {
+            true => Poll::Ready(()),
+            false => {
+                self.waits_for_calm.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
     }
 
     fn inbox(&self) -> &super::inbox::Inbox {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Bytes, HttpBody};
 use axum::http::request::Parts;
@@ -15,7 +15,8 @@ use super::answer::{Answer, respond};
 use super::audit::{Audit, Change};
 use super::body::Body;
 use super::caller::{GoodSigs, identify};
-use super::{accounts, counters, groups, members};
+use super::intake::{Intake, Missing};
+use super::{accounts, counters, groups, intake, members};
 use crate::auth::Keys;
 use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
@@ -25,11 +26,6 @@ use crate::group::node::Node;
 use crate::group::{Ask, Command, Door, Origin};
 use crate::protocol::answer::{Data, Inspected};
 use crate::users::User;
-
-/// A body above it is not read.
-const BODY_BYTES_MAX: usize = 1 << 20;
-/// Time for a whole body to come in.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 macro_rules! apis {
     ($($name:ident = $service:literal / $command:literal),* $(,)?) => {
@@ -80,6 +76,7 @@ pub struct Rest {
     /// Pages of the list of all groups that were told where to go on.
     pub cursors: groups::Cursors,
     good_sigs: GoodSigs,
+    intake: Intake,
     calls_max: Window,
     throttles: Vec<Mutex<Throttle>>,
 }
@@ -89,7 +86,7 @@ impl Rest {
     pub fn new(node: Arc<Node>, keys: Arc<Keys>, audit: Audit, calls_max: u32) -> Self {
         let throttles = Api::ALL.iter().map(|_| Mutex::default()).collect();
         let calls_max = Window { calls_max, millis: 1000 };
-        Self { node, keys, audit, cursors: Default::default(), good_sigs: Default::default(), calls_max, throttles }
+        Self { node, keys, audit, cursors: Default::default(), good_sigs: Default::default(), intake: Intake::new(), calls_max, throttles }
     }
 }
 
@@ -155,27 +152,44 @@ fn stopping() -> Refusal {
     Refusal::new(Code::Internal, "the server cannot answer at the moment: try again")
 }
 
-/// Answers a request whose path begins with `/v4`.
+/// Answers a request whose path begins with `/v4`. The address is looked at first: nobody's body is kept before it is known
+/// that they may call.
 pub async fn serve<B>(rest: &Arc<Rest>, peer: SocketAddr, request: Request<B>) -> Response<axum::body::Body>
 where
-    B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    B: HttpBody<Data = Bytes> + Unpin,
 {
-    let (parts, body) = request.into_parts();
-    // A body that is said to be too large is not waited for.
-    let reading = match body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        true => None,
-        false => Some(tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(axum::body::Body::new(body), BODY_BYTES_MAX)).await),
+    let (parts, mut body) = request.into_parts();
+    if intake::is_too_large(&body) {
+        return respond(Err(too_large()), false);
+    }
+    let admitted = match admit(rest, &parts) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            // Who waits to be asked for the body is not asked.
+            let whole = !parts.headers.contains_key(header::EXPECT) && intake::is_soon_over(&mut body).await;
+            return respond(Err(refusal), whole);
+        }
     };
-    match reading {
-        None | Some(Ok(Err(_))) => respond(Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false),
-        Some(Err(_)) => {
+    match rest.intake.read(&mut body).await {
+        Ok(bytes) => respond(dispatch(rest, peer, &parts, admitted, &bytes).await, true),
+        Err(Missing::TooLarge) => respond(Err(too_large()), false),
+        Err(Missing::Late) => {
             (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response()
         }
-        Some(Ok(Ok(bytes))) => respond(dispatch(rest, peer, &parts, &bytes).await, true),
+        Err(Missing::NoRoom) => {
+            let text = "this server is reading as many bodies as it has memory for: try again\n";
+            let head = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
+            (StatusCode::SERVICE_UNAVAILABLE, head, text).into_response()
+        }
     }
 }
 
-async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Bytes) -> Result<Answer, Refusal> {
+fn too_large() -> Refusal {
+    Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")
+}
+
+/// Everything about a call that its address and its head tell: which it is, and whose.
+fn admit(rest: &Rest, parts: &Parts) -> Result<(Api, UserId), Refusal> {
     let bad_request = |text| Refusal::new(Code::BadRequest, text);
     if parts.method != Method::POST {
         return Err(bad_request("only POST is spoken here"));
@@ -198,6 +212,10 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Byt
         let text = format!("more than {} calls of {} in a second: call it less often", rest.calls_max.calls_max, api.name());
         return Err(Refusal::new(Code::TooManyCalls, text));
     }
+    Ok((api, admin))
+}
+
+async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, (api, admin): (Api, UserId), bytes: &[u8]) -> Result<Answer, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::new(Code::BadJson, "the body is empty: send {} when there is nothing to say"));
     }

@@ -51,7 +51,7 @@ struct Cause {
 fn causes(node: &Node) -> Vec<Cause> {
     let mut causes = Vec::new();
     if node.draining.load(Ordering::Relaxed) {
-        let message = "the gateway is stopping: it answers what it has accepted, and takes nothing new".to_owned();
+        let message = "the gateway is stopping: send clients elsewhere".to_owned();
         causes.push(Cause { cause: "draining", message });
     }
     causes

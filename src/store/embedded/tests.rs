@@ -3,8 +3,8 @@
 
 mod crashes;
 mod faults;
-mod flips;
 mod fixtures;
+mod flips;
 mod folder;
 mod hostile;
 mod model;
