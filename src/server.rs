@@ -4,7 +4,9 @@
 mod listen;
 mod site;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Barrier, watch};
 
 use crate::auth::Keys;
@@ -26,7 +30,7 @@ use crate::rest::Routes;
 use crate::rest::api::Rest;
 use crate::rest::audit::Audit;
 use crate::store::{self, Store};
-use crate::users::Users;
+use crate::users::{Users, Windows};
 use listen::listen;
 use site::{INTERNAL_CONNECTIONS_MAX, Plan, Site};
 
@@ -64,8 +68,8 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, binds the addresses and begins to serve. `site` is served beside the gateway's own paths; `on_fatal`
-    /// is called once if the store cannot go on.
-    pub fn start(config: &Config, site: Router, on_fatal: store::OnFatal) -> anyhow::Result<Self> {
+    /// is called if the store or a shard cannot go on: the program must end then.
+    pub fn start(config: &Config, site: Router, on_fatal: OnFatal) -> anyhow::Result<Self> {
         let shards = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             shards => shards,
@@ -78,7 +82,8 @@ impl Server {
             Some(at) => listen(at, 1)?.remove(0),
         };
         let opening = Instant::now();
-        let store = Store::open(&store_options(config), on_fatal)?;
+        let of_store = on_fatal.clone();
+        let store = Store::open(&store_options(config), Box::new(move |why| of_store(format!("the store cannot go on: {why}"))))?;
         let opened_in = opening.elapsed();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
@@ -115,9 +120,8 @@ impl Server {
             let inside = (std::mem::take(&mut internal), Plan { routes, ..http.clone() });
             let (node, gate, http, drained) = (node.clone(), gate.clone(), http.clone(), drained.clone());
             let parts = Parts { index: index as u16, listeners, node, gate, http, inside, drained };
-            let stopped = stopped.clone();
-            let name = format!("shard-{index}");
-            std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
+            let (stopped, on_fatal) = (stopped.clone(), on_fatal.clone());
+            watch_over(format!("shard-{index}"), on_fatal, move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
         let address = addresses[0];
@@ -135,13 +139,10 @@ impl Server {
         self.announce_end();
         self.node.stopping.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
-        for shard in self.shards {
-            if shard.join().is_err() {
-                tracing::error!("a shard had panicked");
-            }
-        }
+        let sound = self.shards.into_iter().map(JoinHandle::join).fold(true, |sound, ended| sound & ended.is_ok());
         self.audit.flush();
         self.node.store.clone().close().context("the store did not end cleanly")?;
+        anyhow::ensure!(sound, "a shard has panicked");
         tracing::info!(
             connections_closed = connections.saturating_sub(self.gate.served.taken()),
             drained_in_ms = stopping.elapsed().as_millis() as u64,
@@ -150,6 +151,33 @@ impl Server {
         );
         Ok(())
     }
+}
+
+/// What is called when the program cannot go on, with the words for the operator. It must not wait.
+pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Starts a thread. Where it panics the program must end: what it looked after would stand still without a word.
+fn watch_over(name: String, on_fatal: OnFatal, life: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let words = format!("the thread {name} has panicked");
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(life)) {
+            on_fatal(words);
+            resume_unwind(panic);
+        }
+    })
+}
+
+/// Never comes back: tasks without which a shard is of no use take the thread with them where one panics.
+async fn vital(tasks: impl Iterator<Item = tokio::task::JoinHandle<()>>) {
+    let mut tasks: FuturesUnordered<_> = tasks.collect();
+    while let Some(ended) = tasks.next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            resume_unwind(error.into_panic());
+        }
+    }
+    std::future::pending().await
 }
 
 struct Parts {
@@ -172,11 +200,12 @@ impl Parts {
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let shard = Shard::new(self.index, self.node);
             let door = Door::new(shard.clone(), self.gate);
-            tokio::task::spawn_local(door.clone().keep_time());
+            let timing = tokio::task::spawn_local(door.clone().keep_time());
             let ours = |listener| tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
             let http = Site::new(self.http);
             let accept = |listener| tokio::task::spawn_local(door.clone().accept(ours(listener), http.clone()));
             let accepting: Vec<_> = self.listeners.into_iter().map(accept).collect();
+            let accepts: Vec<_> = accepting.iter().map(tokio::task::JoinHandle::abort_handle).collect();
             let (listeners, plan) = self.inside;
             let inside = Site::new(plan);
             for listener in listeners {
@@ -185,7 +214,7 @@ impl Parts {
             }
             let serving = async {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-                accepting.iter().for_each(tokio::task::JoinHandle::abort);
+                accepts.iter().for_each(tokio::task::AbortHandle::abort);
                 if tokio::time::timeout(DRAIN_DEADLINE, drain(&shard, &door, &http, &self.drained)).await.is_err() {
                     tracing::warn!("some connections did not end in time");
                 }
@@ -194,6 +223,7 @@ impl Parts {
             tokio::select! {
                 biased;
                 () = shard.clone().run() => {}
+                () = vital(accepting.into_iter().chain([timing])) => {}
                 () = serving => {}
             }
         });
@@ -278,8 +308,11 @@ fn group_limits(config: &Config) -> group::Limits {
     let interval = &config.push.min_interval;
     let forever = |d: Duration| if d.is_zero() { Duration::MAX } else { d };
     group::Limits {
-        writes: window(limits.counter_writes_max),
-        reads: window(limits.counter_reads_max),
+        windows: Windows {
+            writes: window(limits.counter_writes_max),
+            reads: window(limits.counter_reads_max),
+            memberships: window(limits.membership_changes_max),
+        },
         replay_millis: limits.replay_window.as_millis() as u64,
         replay_answers_max: limits.replay_answers_max,
         keys_max: limits.counters_per_group_max,

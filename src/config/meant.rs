@@ -124,6 +124,7 @@ impl Reader<'_> {
             counter_writes_max: self.value("limits.counter_writes_max", number),
             counter_reads_max: self.value("limits.counter_reads_max", number),
             counter_window: self.value("limits.counter_window", duration),
+            membership_changes_max: self.value("limits.membership_changes_max", number),
             connections_max: self.value("limits.connections_max", number),
             connections_per_user_max: self.value("limits.connections_per_user_max", number),
             connections_per_address_max: self.value("limits.connections_per_address_max", number),

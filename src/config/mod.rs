@@ -169,8 +169,10 @@ pub struct Limits {
     pub counter_writes_max: u32,
     /// Reads of counters by one user in any window.
     pub counter_reads_max: u32,
-    /// The window of both. 0: neither is limited.
+    /// The window of both and of the next. 0: none is limited.
     pub counter_window: Duration,
+    /// Memberships changed by one user in any window.
+    pub membership_changes_max: u32,
     /// Connections in all. 0: as many as the descriptors of the process allow.
     pub connections_max: usize,
     /// Connections of one user.

@@ -124,7 +124,13 @@ pub const SETTINGS: &[Setting] = &[
         "Counter writes (set, increase, decrease) by one user, in any `counter_window`.",
     ),
     Setting::new("limits.counter_reads_max", Number, "20", "Counter reads by one user, in any `counter_window`."),
-    Setting::new("limits.counter_window", Duration, "5s", "The window of both."),
+    Setting::new("limits.counter_window", Duration, "5s", "The window of both, and of the next."),
+    Setting::new(
+        "limits.membership_changes_max",
+        Number,
+        "200",
+        "Memberships changed by one user: joins and quits that are kept, users added or removed, groups made or dissolved.",
+    ),
     Setting::new(
         "limits.connections_max",
         Number,

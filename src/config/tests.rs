@@ -43,6 +43,7 @@ fn defaults_are_the_promised_ones() {
         counter_writes_max: 20,
         counter_reads_max: 20,
         counter_window: seconds(5),
+        membership_changes_max: 200,
         connections_max: 0,
         connections_per_user_max: 16,
         connections_per_address_max: 256,

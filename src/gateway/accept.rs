@@ -135,7 +135,7 @@ impl Door {
             self.shard.sweep();
             if self.shard.index == 0 {
                 let limits = &self.shard.node.limits;
-                self.shard.node.users.sweep([limits.writes, limits.reads], self.shard.node.micros(now));
+                self.shard.node.users.sweep(&limits.windows, self.shard.node.micros(now));
                 self.gate.addresses.sweep(now);
                 seldom::tell_rest();
             }

@@ -295,7 +295,10 @@ impl Connection {
         if self.bell.closing.borrow().is_some() {
             return;
         }
-        let limits = &self.door.gate.limits;
+        let (limits, node) = (&self.door.gate.limits, &self.door.shard.node);
+        if let Some(login) = &self.session.borrow().login {
+            login.user.tidy(&node.limits.windows, node.micros(now));
+        }
         let slot = self.id.get().slot;
         let blocked_since = self.door.shard.outboxes.borrow().blocked_since(slot);
         let stalled =

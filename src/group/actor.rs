@@ -114,10 +114,11 @@ pub struct Actor {
     held: Vec<Held>,
 }
 
-/// What waits for the commit; and the command that wrote nothing itself, to be taken again where the commit fails.
+/// What waits for the commit; and what was asked, where it wrote nothing itself: to be taken again where the commit fails.
 struct Held {
     steps: SmallVec<[Step; 2]>,
-    again: Option<(Ask, Arc<User>, Origin)>,
+    user: Arc<User>,
+    again: Option<(Ask, Origin)>,
 }
 
 struct Applied {
@@ -235,7 +236,8 @@ impl Actor {
         (steps, changes, writes)
     }
 
-    /// The open batch failed: nothing of it happened. Whoever wrote is told so, what wrote nothing is taken again.
+    /// The open batch failed: nothing of it happened. Whoever wrote is told so, what wrote nothing is taken again, all in the
+    /// order in which it was asked.
     pub fn failed(&mut self, refusal: &Refusal) -> Vec<Step> {
         for Applied { effect, undo, print } in self.open.drain(..).rev() {
             if let (Some(effect), Some(undo)) = (&effect, undo) {
@@ -246,32 +248,44 @@ impl Actor {
             }
         }
         self.phase = Phase::Ready;
-        let mut told = Vec::new();
-        let mut again = Vec::new();
-        for Held { steps, again: command } in std::mem::take(&mut self.held) {
-            // Only the first has a door; the others bring the news to third parties, and there is none.
+        let held = std::mem::take(&mut self.held);
+        self.give_seats_back(&held);
+        let (mut told, mut again) = (Vec::new(), Vec::new());
+        for Held { steps, user, again: command } in held {
+            // Only the first step has a door; the others tell third parties of something that did not happen.
             let door = match steps.into_iter().next() {
-                Some(Step::Answer(door, _)) => door,
-                Some(Step::Seat { door, fresh, .. }) => {
-                    if let Some(connection) = door.connection().filter(|_| fresh) {
-                        self.unseat(connection);
-                    }
-                    door
-                }
-                // To stand up needs no disk.
-                Some(step @ Step::Unseat(..)) => {
-                    told.push(step);
-                    continue;
-                }
+                Some(Step::Answer(door, _) | Step::Seat { door, .. } | Step::Unseat(door, _)) => door,
                 _ => continue,
             };
-            match command {
-                Some((ask, user, origin)) => again.push(Command { group: self.id.clone(), ask, user, door, origin }),
-                None => told.push(Step::Answer(door, Err(refusal.clone()))),
-            }
+            let (ask, origin) = match command {
+                Some(command) => command,
+                None if again.is_empty() => {
+                    told.push(Step::Answer(door, Err(refusal.clone())));
+                    continue;
+                }
+                // It must not be answered before what was asked earlier.
+                None => (Ask::Refused(refusal.clone()), Origin::Counted),
+            };
+            again.push(Command { group: self.id.clone(), ask, user, door, origin });
         }
         again.into_iter().rev().for_each(|command| self.mailbox.push_front(command));
         told
+    }
+
+    /// Seats are as they were before these commands, the newest of which is undone first.
+    fn give_seats_back(&mut self, held: &[Held]) {
+        for Held { steps, user, .. } in held.iter().rev() {
+            match steps.first() {
+                Some(Step::Seat { door, fresh: true, .. }) => {
+                    door.connection().map(|connection| self.unseat(connection));
+                }
+                // Where the connection has gone meanwhile, its command takes the seat away again in a moment.
+                Some(Step::Unseat(door, _)) => {
+                    door.connection().map(|connection| self.seat(connection, user));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// A connection sits here now. False: it did already.
@@ -309,14 +323,15 @@ impl Actor {
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let again = if self.open.is_empty() { None } else { ask.again() };
+        let asker = Asker { user: &user, caller, origin, at };
         let planned = match ask {
-            Ask::Create(new) => self.create(*new, at),
-            ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
+            Ask::Create(new) => self.create(*new, asker),
+            ask => self.ask(ask, asker),
         };
         match planned {
             Err(refusal) => {
                 let steps = smallvec::smallvec![Step::Answer(door, Err(refusal))];
-                Held { steps, again: again.map(|ask| (ask, user, origin)) }
+                Held { steps, user, again: again.map(|ask| (ask, origin)) }
             }
             Ok(plan) => {
                 let wrote = self.apply(plan.effect, plan.operation, at, keep);
@@ -327,7 +342,12 @@ impl Actor {
                     _ => false,
                 };
                 let steps = self.steps(plan.told, door, &user, fresh);
-                Held { steps, again: again.filter(|_| !wrote).map(|ask| (ask, user, origin.again())) }
+                let again = again.filter(|_| !wrote).map(|ask| {
+                    // Of what wrote nothing, reads alone have cost something.
+                    let origin = if matches!(ask, Ask::Read(_)) { origin.again() } else { origin };
+                    (ask, origin)
+                });
+                Held { steps, user, again }
             }
         }
     }

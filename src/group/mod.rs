@@ -20,10 +20,9 @@ use crate::domain::code::Refusal;
 use crate::domain::command::Write;
 use crate::domain::member::NewGroup;
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
-use crate::domain::throttle::Window;
 use crate::protocol::answer::Data;
 use crate::protocol::request::{Cmd, Id};
-use crate::users::{ConnId, User};
+use crate::users::{ConnId, User, Windows};
 
 /// What can be asked of a group.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ pub enum Ask {
     Inspect,
     /// Sit down where the user is a member already; nobody is told if he is not.
     Attach,
+    /// Nothing any more: its commit has failed, and it is told so when its turn comes.
+    Refused(Refusal),
 }
 
 impl Ask {
@@ -62,6 +63,7 @@ impl Ask {
             Ask::Online => Ask::Online,
             Ask::Inspect => Ask::Inspect,
             Ask::Attach => Ask::Attach,
+            Ask::Refused(refusal) => Ask::Refused(refusal.clone()),
             Ask::Write(..) | Ask::Create(_) | Ask::Dissolve | Ask::Add(_) | Ask::Remove(_) => return None,
         })
     }
@@ -122,10 +124,8 @@ pub struct Command {
 /// The limits of groups; 0 = no limit.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// set + increase + decrease of one user.
-    pub writes: Window,
-    /// get of one user.
-    pub reads: Window,
+    /// What one user may do in a while.
+    pub windows: Windows,
     /// How long answers are kept for a repeat, at least, in milliseconds.
     pub replay_millis: u64,
     /// How many such answers this node keeps.

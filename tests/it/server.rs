@@ -68,7 +68,8 @@ impl Setup {
 
     /// For tests that write or ask more than one person's share.
     pub fn unthrottled(self) -> Self {
-        self.limit("counter_writes_max", 0).limit("counter_reads_max", 0).limit("frames_per_second_max", 0)
+        let calls = self.limit("counter_writes_max", 0).limit("counter_reads_max", 0).limit("frames_per_second_max", 0);
+        calls.limit("membership_changes_max", 0)
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -1,32 +1,36 @@
 // One user's calls: those of the vendor's SDK for group counters, and ours. It puts the parts together.
 
-import { environment, randomName, socketURL } from './env.js';
+import { environment, randomName } from './env.js';
 import { makeGroups } from './groups.js';
 import { makeListeners } from './listeners.js';
-import { ChatError, EVENT, NOT_READY, TYPES } from './names.js';
+import { ChatError, EVENT, NOT_READY, TYPES, UNFIT } from './names.js';
 import { makeRequests } from './requests.js';
 import { makeSession } from './session.js';
 import { makeTaps } from './taps.js';
 import { makeThrottle } from './throttle.js';
-import { integer, parse, shown } from './wire.js';
+import { integer, needed, parse, shown } from './wire.js';
 
 const WRITE_AGE_MS_MAX = 60_000;
 
-/** A chat apart from all others; `gone()` is called when it is destroyed. */
-export function makeChat({ integers, getUserSig, timeout = 10_000, ...options }, gone) {
-  const env = environment(options.env);
+/** A chat apart from all others. Of `held`, its options, `timeout` and `getUserSig` may change. `gone()`: it is destroyed. */
+export function makeChat(held, given, url, gone) {
+  const env = environment(given);
   const { on, off, emit, clear } = makeListeners();
   const requests = makeRequests(env, makeThrottle());
-  const outside = { env, timeout, getUserSig, requests, emit };
+  const outside = { env, held, requests, emit };
   const groups = makeGroups(outside);
   const tap = makeTaps((fields, more) => write('increaseGroupCounter', fields, { ...more, late: true }));
-  const session = makeSession(outside, socketURL(options), { ...groups, text, down: groups.counters.disconnected });
+  const session = makeSession(outside, url, { ...groups, text, down: groups.counters.disconnected });
   const name = randomName();
   let writes = 0;
   let destroyed = false;
+  let unfit = (value) => {
+    unfit = () => {};
+    emit(EVENT.ERROR, new ChatError(UNFIT, `${value} does not fit a number: it is shown as infinite.`));
+  };
 
   function text(received) {
-    const read = (data) => shown(data, integers);
+    const read = (data) => shown(data, held.integers, (value) => unfit(value));
     try {
       const frame = parse(received);
       if (frame.event) groups.event(frame.event, read(frame.data));
@@ -38,10 +42,13 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
 
   const barred = () => session.isWanted() ? undefined : Promise.reject(new ChatError(NOT_READY, destroyed ? 'Destroyed.' : 'Log in first.'));
 
-  const ask = (cmd, { signal, ...fields } = {}, more) => barred() ?? requests.ask({ ...fields, cmd }, { limit: timeout, signal, ...more });
+  const ask = (cmd, { signal, ...fields } = {}, more) => barred() ?? requests.ask({ ...fields, cmd }, { limit: held.timeout, signal, ...more });
 
-  async function write(cmd, fields, more) {
-    for (const [key, value] of Object.entries(fields.counters ?? { value: fields.value })) integer(value, key);
+  async function write(cmd, fields = {}, more) {
+    const { groupID, key, value, counters } = fields;
+    const several = cmd === 'setGroupCounters';
+    needed({ groupID, key: several ? '' : key });
+    for (const [name, amount] of Object.entries(several ? { ...counters } : { value })) integer(amount, name);
     writes += 1;
     return ask(cmd, { opID: `${name}-${writes}`, ...fields }, { limit: WRITE_AGE_MS_MAX, again: true, counted: true, take: written, ...more });
   }
@@ -60,7 +67,7 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
     on,
     off,
     logout,
-    login: async (fields) => (destroyed ? barred() : session.login(fields)),
+    login: async (fields) => (destroyed ? barred() : session.login(fields ?? {})),
     isReady: session.isReady,
     reconnect: session.reconnect,
     tap: (fields) => barred() ?? tap(fields),

@@ -1,5 +1,7 @@
 // The world outside, as far as the SDK needs it: the one place that touches globals.
 
+import { ChatError, WRONG_FIELD } from './names.js';
+
 /** What `options.env` replaces in tests; and `alarm()`, a timer that is set anew by `(ms, call)` and cleared by `()`. */
 export function environment(given) {
   const { WebSocket, window, document } = globalThis;
@@ -45,7 +47,13 @@ export function onAbort(signal, call) {
 }
 
 /** The address of the socket: this page's own host where none is given. */
-export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
+export function socketURL({ url, proxyServer = '/ws' }) {
+  try {
+    return new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
+  } catch {
+    throw new ChatError(WRONG_FIELD, 'url must be absolute where there is no page: wss://host/ws.');
+  }
+}
 
 /** The beginning of this instance's operation ids. `crypto.randomUUID` is not there on plain http. */
 export const randomName = () => crypto.getRandomValues(new Uint32Array(4)).join('-');

@@ -51,4 +51,4 @@ export class ChatError extends Error {
 
 /** The error of what found no answer. `frame` is what was sent; a write is given along, to be asked for its fate. */
 export const unanswered = (frame, why = 'No answer.') =>
-  (frame ? new ChatError(NO_ANSWER, `${why} It may have counted or not.`, frame.opID && { write: frame }) : new ChatError(NO_ANSWER, 'It was not sent and has not counted.'));
+  (frame ? new ChatError(NO_ANSWER, `${why} It may have counted or not.`, { write: frame.opID && frame }) : new ChatError(NO_ANSWER, 'It was not sent and has not counted.'));

@@ -11,17 +11,12 @@ const WAIT_MS_MAX = 2_000_000_000;
 const PART = 0.8;
 // Less life than that was left by this clock when the gateway took the sig: rather is the clock wrong.
 const BELIEVED_PART = 1 / 8;
-const LETTERS = { '*': '+', '-': '/', _: '=' };
 
-/** For how many milliseconds a sig was made; undefined where that cannot be read. */
+/** For how many milliseconds a sig was made; rejects where that cannot be read. */
 export async function lifeOf(sig) {
-  try {
-    const bytes = Uint8Array.from(atob(sig.replace(/[*_-]/g, (letter) => LETTERS[letter])), (letter) => letter.charCodeAt());
-    const { 'TLS.expire': seconds } = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).json();
-    return seconds * 1000;
-  } catch {
-    return undefined;
-  }
+  const bytes = Uint8Array.from(atob(sig.replace(/[*_-]/g, (letter) => '+=/'['*_-'.indexOf(letter)])), (letter) => letter.charCodeAt());
+  const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).json();
+  return text['TLS.expire'] * 1000;
 }
 
 export function makeRenewal(env, emit) {
@@ -47,9 +42,10 @@ export function makeRenewal(env, emit) {
     /** Calls `renew` in time for a sig that was made for `life` and has `left` by this machine's clock. */
     begin(life, left, renew) {
       armed = true;
+      life ??= left;
       const first = shortest === WAIT_MS_MIN;
-      const hurried = wait(PART * (life === undefined ? left : left > life * BELIEVED_PART ? Math.min(life, left) : life), renew);
-      if (hurried && !first) emit(EVENT.ERROR, new Error('A UserSig has hardly any time left: the clock here is ahead, or getUserSig gives old ones.'));
+      const hurried = wait(PART * (left > life * BELIEVED_PART ? Math.min(life, left) : life), renew);
+      if (hurried && !first) emit(EVENT.ERROR, new Error('A UserSig has hardly any time left: is the clock here ahead?'));
     },
 
     /** It failed, and is tried again: ever more seldom. */

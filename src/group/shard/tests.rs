@@ -11,13 +11,12 @@ use crate::domain::throttle::Window;
 use crate::group::{Limits, Origin};
 use crate::protocol::answer::Data;
 use crate::store::{Options, Store};
-use crate::users::Users;
+use crate::users::{Users, Windows};
 
 fn limits() -> Limits {
     let window = Window { calls_max: 0, millis: 5000 };
     Limits {
-        writes: window,
-        reads: window,
+        windows: Windows { writes: window, reads: window, memberships: window },
         replay_millis: 120_000,
         replay_answers_max: 0,
         keys_max: 20,
