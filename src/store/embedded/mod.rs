@@ -9,6 +9,7 @@
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
 mod backoff;
+mod behind;
 mod block;
 mod committer;
 mod disk;
@@ -75,6 +76,8 @@ struct Shared {
     segments: Arc<Segments>,
     reading: Reading,
     merged: AtomicU64,
+    /// The table knows under which conditions the store is kept.
+    settled: AtomicBool,
 }
 
 /// Whether the store can go on, and who must be told when it cannot.
@@ -95,6 +98,10 @@ impl Shared {
             self.flow.stop(Stop::AsItIs);
         }
         CommitError::Broken
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     fn has_failed(&self) -> bool {
@@ -162,10 +169,11 @@ impl Engine {
             counts: Counts::default(),
             health,
             intake: Intake::default(),
-            flow: Flow::new(found.end),
+            flow: Flow::new(found.end, found.meta.merged.lsn, found.unmerged_bytes),
             segments: found.segments,
-            reading: Reading::new(found.table, found.replays),
-            merged: AtomicU64::new(found.end.lsn),
+            merged: AtomicU64::new(found.meta.merged.lsn),
+            settled: AtomicBool::new(found.waiting.is_none()),
+            reading: Reading::new(found.table, found.replays, found.waiting),
         });
         let engine = Self { shared, threads: Mutex::default(), generation };
         // Where a thread cannot be started, dropping the engine ends those that were.
