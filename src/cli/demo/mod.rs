@@ -3,7 +3,7 @@
 mod hot;
 mod viewers;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::server::Server;
 pub(super) struct Args {
     /// Where to listen: a loopback address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = loopback)]
-    listen: SocketAddr,
+    listen: String,
     /// The folder of the store; a temporary one unless given
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     };
     let data = args.data.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     let secret: String = (0..64).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect();
-    let (listen, data) = (args.listen.to_string(), data.display().to_string());
+    let (listen, data) = (args.listen.clone(), data.display().to_string());
     // Whatever the demo does not settle by itself can be set.
     let sources = Sources::new().environment(std::env::vars_os()).flag("demo", "app.secret_keys", Some(&secret));
     let sources = sources.flag("--listen", "listen", Some(&listen)).flag("--data", "store.path", Some(&data));
@@ -152,10 +152,13 @@ async fn make_rooms(node: Arc<Node>) -> anyhow::Result<()> {
 }
 
 /// The demo hands out UserSigs to whoever asks, so nobody but this machine may reach it.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(_) => Err("the demo listens on loopback addresses only, such as 127.0.0.1:8080".into()),
-        Err(_) => Err("not an address and a port such as 127.0.0.1:8080".into()),
+fn loopback(text: &str) -> Result<String, String> {
+    let addresses: Vec<SocketAddr> = match text.to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(_) => return Err("not an address and a port such as 127.0.0.1:8080 or localhost:8080".into()),
+    };
+    match addresses.iter().all(|address| address.ip().is_loopback()) {
+        true => Ok(text.to_owned()),
+        false => Err("the demo listens on loopback addresses only, such as 127.0.0.1:8080".into()),
     }
 }
