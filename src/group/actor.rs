@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -25,6 +25,9 @@ use crate::users::{ConnId, User};
 pub const BATCH_MAX: usize = 256;
 /// Commands that may wait for one group.
 pub const MAILBOX_MAX: usize = 65_536;
+
+/// Nobody is looked at more often than this.
+const AT_LEAST_AFTER: Duration = Duration::from_secs(1);
 
 /// What the actor must know of this moment.
 #[derive(Clone, Copy)]
@@ -93,8 +96,8 @@ pub struct Actor {
     pub mailbox: VecDeque<Command>,
     /// Whether the shard has it in its list of actors with mail.
     pub queued: bool,
-    /// Whether the shard's sweep looks after it.
-    pub swept: bool,
+    /// When the shard's sweep looks at it next; `None`: time alone changes nothing.
+    pub look_at: Option<Instant>,
     /// Connections that sit here, and whose they are.
     pub present: HashMap<ConnId, Arc<User>>,
     /// How many of them each user has.
@@ -151,7 +154,7 @@ impl Actor {
             phase: Phase::Loading,
             mailbox: VecDeque::new(),
             queued: false,
-            swept: false,
+            look_at: None,
             present: HashMap::new(),
             online: HashMap::new(),
             seats: smallvec::smallvec![0; shards],
@@ -316,6 +319,23 @@ impl Actor {
         let quiet = self.last_used.is_none_or(|used| now.duration_since(used) >= limits.idle_after);
         let settled = self.phase == Phase::Ready && self.mailbox.is_empty() && self.replays.is_empty() && self.last_lsn <= merged;
         settled && self.present.is_empty() && (quiet || self.state.is_none())
+    }
+
+    /// When time alone may let it forget answers, or be forgotten itself. `None`: something must happen first.
+    pub fn next_look(&self, now: Instant, stamp: UnixMillis, limits: &Limits) -> Option<Instant> {
+        if let Some(oldest) = self.replays.oldest() {
+            let left = (oldest + limits.replay_millis + 1).saturating_sub(stamp);
+            // Kept a little longer, so that one look finds more than one answer.
+            let left = left.max((limits.replay_millis / 64).min(AT_LEAST_AFTER.as_millis() as u64));
+            return Some(now + Duration::from_millis(left));
+        }
+        if self.phase != Phase::Ready || !self.mailbox.is_empty() || !self.present.is_empty() {
+            return None;
+        }
+        let idle_since = self.last_used.filter(|_| self.state.is_some());
+        let idle = idle_since.map_or(Some(now), |since| since.checked_add(limits.idle_after))?;
+        // What only waits for the table is looked at again in a moment.
+        Some(idle.max(now + AT_LEAST_AFTER))
     }
 
     fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> Held {
