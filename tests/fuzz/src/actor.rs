@@ -22,7 +22,7 @@ use tallycast::group::actor::{Actor, Moment, Phase, Step};
 use tallycast::group::{Ask, Command, Door, Limits, Origin};
 use tallycast::protocol::answer::Data;
 use tallycast::store::Loaded;
-use tallycast::users::{ConnId, User, Users};
+use tallycast::users::{ConnId, User, Users, Windows};
 
 use crate::bytes::Bytes;
 
@@ -83,8 +83,7 @@ impl World {
         // A throttle in some inputs alone: it would hide the rest.
         let window = Window { calls_max: if options & 1 == 1 { 5 } else { 0 }, millis: 500 };
         let limits = Limits {
-            writes: window,
-            reads: window,
+            windows: Windows { writes: window, reads: window, memberships: window },
             replay_millis: REPLAY_MILLIS,
             replay_answers_max: 0,
             keys_max: KEYS_MAX,
