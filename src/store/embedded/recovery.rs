@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile, read_range, write_zeros};
 use super::identity::StoreId;
 use super::journal::Position;
+use super::kinds;
 use super::label::Label;
 use super::merge::merge_some;
 use super::merger::merge_bytes_max;
@@ -18,7 +19,7 @@ use super::replays::{Replays, horizon};
 use super::rows::{FORMAT, Meta};
 use super::scan::{self, Scan};
 use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
-use super::table::{self, Table};
+use super::table::{self, Table, TableError};
 use super::upgrade;
 use crate::domain::UnixMillis;
 use crate::store::{Durability, OpenError, Options};
@@ -56,6 +57,11 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     scan.used.values_mut().for_each(|written| *written = (*written).min(now));
     let newest = scan.used.values().copied().max().unwrap_or(0);
     let segments = Arc::new(Segments::new(place.disk.clone(), meta.store, bytes, scan.used, prepared, spare));
+    match kinds::complete(&table, &meta) {
+        Ok(()) => {}
+        Err(TableError::Full) => table.mend().map_err(|error| place.table_error(error))?,
+        Err(error) => return Err(place.table_error(error)),
+    }
     while meta.merged.lsn < scan.end.lsn {
         let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
         meta.merged = merged.map_err(|error| place.table_error(error))?.0;
