@@ -77,7 +77,7 @@ fn pages_are_whole_and_in_order_wherever_the_groups_are() {
     let table = &engine.shared.reading.table;
     let forget_kinds = |kind: GroupType| {
         let meta = table.meta().unwrap();
-        table.write(|transaction| Ok((drop(transaction.delete_table(crate::store::embedded::kinds::table_of(kind))?), meta))).unwrap();
+        table.write(|transaction| Ok((transaction.delete_table(crate::store::embedded::kinds::table_of(kind))?, meta))).unwrap();
     };
     forget_kinds(GroupType::Public);
     check_pages(&engine, kinds);
