@@ -6,6 +6,7 @@
 mod batch;
 mod embedded;
 mod options;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub use batch::Batch;
 pub use embedded::fuzzing;
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
 pub use options::{Clock, Durability, Limits, Options};
+pub use trouble::{Trouble, TroubleKind};
 
 use crate::domain::UnixMillis;
 use crate::domain::group::Group;
@@ -187,6 +189,11 @@ impl Store {
     /// Figures of now.
     pub fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    /// What keeps the store from doing all that it should, at this moment; empty where all is well. Costs little.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.0.troubles()
     }
 
     /// Takes no more commits, finishes those it has, merges all and marks the end as clean. Blocks until then; must not be

@@ -217,6 +217,8 @@ async fn a_balancer_has_time_to_see_that_it_stops() {
     let begun = Instant::now();
     server.signal("TERM");
     until_ready_is(server.addr(), 503).await;
+    assert_eq!(RawClient::http(server.addr(), "/readyz").await.json()["causes"][0]["cause"], "draining");
+    assert!(RawClient::http(server.addr(), "/metrics").await.body.contains("\ntallycast_draining 1\n"));
     // Everything is served still, newcomers too.
     let mut ben = server.user("ben").await;
     ben.join(&room).await.ok();

@@ -8,6 +8,8 @@
 //! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
+mod backoff;
+mod behind;
 mod block;
 mod committer;
 mod disk;
@@ -34,6 +36,7 @@ mod scan;
 mod segment;
 pub(super) mod stats;
 mod table;
+mod troubles;
 mod upgrade;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +45,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use committer::Committer;
-use disk::{Folder, Lock};
+use disk::{Disk, Folder, Lock};
 use flow::{Flow, Stop};
 use intake::{Intake, Taken};
 use journal::Journal;
@@ -52,8 +55,9 @@ use query::Wanted;
 use reading::Reading;
 use segment::Segments;
 use stats::{Counts, Stats};
+use troubles::Troubles;
 
-use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation};
+use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation, Trouble};
 use crate::domain::UnixMillis;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
@@ -64,6 +68,8 @@ const READERS: usize = 2;
 /// Where the threads meet.
 struct Shared {
     settings: Options,
+    disk: Arc<dyn Disk>,
+    troubles: Arc<Troubles>,
     counts: Counts,
     health: Health,
     intake: Intake,
@@ -71,6 +77,8 @@ struct Shared {
     segments: Arc<Segments>,
     reading: Reading,
     merged: AtomicU64,
+    /// The table knows under which conditions the store is kept.
+    settled: AtomicBool,
 }
 
 /// Whether the store can go on, and who must be told when it cannot.
@@ -91,6 +99,10 @@ impl Shared {
             self.flow.stop(Stop::AsItIs);
         }
         CommitError::Broken
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     fn has_failed(&self) -> bool {
@@ -146,19 +158,23 @@ impl Engine {
     /// Opens a folder of any disk.
     fn open_at(place: &Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
-        let found = recovery::recover(place, options)?;
+        let troubles = Arc::new(Troubles::new(options.clock.clone()));
+        let found = recovery::recover(place, options, &troubles)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
         let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
+            disk: place.disk.clone(),
+            troubles,
             counts: Counts::default(),
             health,
             intake: Intake::default(),
-            flow: Flow::new(found.end),
+            flow: Flow::new(found.end, found.meta.merged.lsn, found.unmerged_bytes),
             segments: found.segments,
-            reading: Reading::new(found.table, found.replays),
-            merged: AtomicU64::new(found.end.lsn),
+            merged: AtomicU64::new(found.meta.merged.lsn),
+            settled: AtomicBool::new(found.waiting.is_none()),
+            reading: Reading::new(found.table, found.replays, found.waiting),
         });
         let engine = Self { shared, threads: Mutex::default(), generation };
         // Where a thread cannot be started, dropping the engine ends those that were.
@@ -207,11 +223,16 @@ impl Engine {
         let shared = &self.shared;
         let mut stats = shared.counts.read();
         stats.journal.segments = shared.segments.count();
+        stats.journal.preparations_failed = shared.segments.attempts_failed();
         stats.journal.bytes = stats.journal.segments * shared.segments.bytes();
         stats.journal.unmerged_bytes = shared.flow.unmerged_bytes();
         stats.table.bytes = shared.reading.table.bytes();
         stats.replays = shared.reading.replays().len();
         stats
+    }
+
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        self.shared.troubles.all()
     }
 
     pub(super) fn close(&self) -> Result<(), CommitError> {

@@ -15,7 +15,7 @@ use super::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, META, Meta, RELATIONS};
 /// The file's name.
 pub(super) const NAME: &str = "table.redb";
 /// Its name while it is made.
-const UNFINISHED: &str = "table.new";
+pub(super) const UNFINISHED: &str = "table.new";
 
 /// Why the table did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub(super) enum TableError {
     /// No space. The table must be mended before it is used.
     #[error("the disk is full")]
     Full,
+    /// A file of the journal cannot be opened now.
+    #[error("no descriptor is left")]
+    NoDescriptors,
     /// A page is not what was written. The table must be mended before it is used.
     #[error("{NAME} {0}")]
     Page(PageDamage),
@@ -186,6 +189,11 @@ impl Table {
     pub(super) fn close(&self) {
         let closed = Err(TableError::Failed("the table is closed".to_owned()));
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = closed;
+    }
+
+    /// Whether the file is still in its folder; a sync of one that was removed succeeds, and saves nothing.
+    pub(super) fn has_name(&self) -> bool {
+        self.file.has_name().unwrap_or(true)
     }
 
     /// The file's length.
