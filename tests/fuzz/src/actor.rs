@@ -19,7 +19,7 @@ use tallycast::domain::record::{Effect, Operation, Record};
 use tallycast::domain::replay::PrintKeys;
 use tallycast::domain::throttle::Window;
 use tallycast::group::actor::{Actor, Moment, Phase, Step};
-use tallycast::group::{Ask, Command, Door, Limits, Origin};
+use tallycast::group::{Ask, Command, Door, Limits, Origin, Sought};
 use tallycast::protocol::answer::Data;
 use tallycast::store::Loaded;
 use tallycast::users::{ConnId, User, Users, Windows};
@@ -153,7 +153,7 @@ impl World {
                 self.ask(who, Ask::Create(new), Origin::Socket);
             }
             14 => self.ask(who, Ask::Online, Origin::Socket),
-            15 => self.ask(who, Ask::Inspect, Origin::Backend),
+            15 => self.ask(who, Ask::Inspect(Sought::EVERYBODY), Origin::Backend),
             16..19 => self.take(),
             19 => self.end_commit(true),
             20 => self.end_commit(false),
@@ -200,7 +200,7 @@ impl World {
             random: 7,
         };
         let open = &mut self.open;
-        let steps = self.actor.take_batch(at, |record| open.push(record.clone()));
+        let steps = self.actor.take_batch(at, |record, _| open.push(record.clone()));
         self.perform(steps);
         assert_eq!(self.open.is_empty(), self.actor.phase == Phase::Ready, "what is kept is committed, and nothing else");
         self.check();
