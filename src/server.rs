@@ -18,6 +18,7 @@ use tokio::sync::{Barrier, watch};
 
 use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
+use crate::control::Control;
 use crate::domain::throttle::Window;
 use crate::gateway::accept::Http;
 use crate::gateway::{self, Addresses, Door, Gate, Origins};
@@ -52,6 +53,7 @@ pub struct Server {
     pub audit: Audit,
     /// Where it listens.
     pub address: SocketAddr,
+    control: Option<Control>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
 }
@@ -72,6 +74,8 @@ impl Server {
             Some(at) => Some(listen(at, 1).with_context(|| format!("cannot listen on {at}"))?.remove(0)),
         };
         let store = Store::open(&store_options(config), on_fatal)?;
+        let control = Control::open(&config.store.path, store.clone());
+        let control = control.inspect_err(|error| tracing::warn!("no backup can be taken while the gateway runs: {error}")).ok();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
         let limits = &config.limits;
@@ -111,7 +115,7 @@ impl Server {
             std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
-        Ok(Self { node, gate, keys, audit, address, stop, shards })
+        Ok(Self { node, gate, keys, audit, address, control, stop, shards })
     }
 
     /// Answers what was accepted, tells every client to come back later, and closes the store. Blocks until then.
@@ -124,6 +128,7 @@ impl Server {
             }
         }
         self.audit.flush();
+        self.control.map(Control::close);
         self.node.store.clone().close().context("the store did not end cleanly")
     }
 }

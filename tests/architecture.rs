@@ -9,7 +9,7 @@ const LINES_MAX: usize = 500;
 const MAY_UNWRAP: [&str; 0] = [];
 
 /// Each module, lowest floor first, and all that it may use. `metrics` is a leaf beside the floors.
-const SEES: [(&str, &str); 14] = [
+const SEES: [(&str, &str); 15] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("auth", "domain"),
@@ -20,8 +20,9 @@ const SEES: [(&str, &str); 14] = [
     ("gateway", "domain protocol auth store users group metrics"),
     ("rest", "domain protocol auth store users group metrics"),
     ("config", "domain auth"),
-    ("server", "domain protocol auth store users group gateway rest config metrics"),
-    ("cli", "domain protocol auth store users group gateway rest config metrics server"),
+    ("control", "store"),
+    ("server", "domain protocol auth store users group gateway rest config metrics control"),
+    ("cli", "domain protocol auth store users group gateway rest config metrics control server"),
     ("main", "cli"),
     ("lib", ""),
 ];

@@ -5,9 +5,10 @@
 use std::any::Any;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// An open file. Reads and writes are of all the bytes, or an error.
 pub(super) trait DiskFile: Send + Sync + std::fmt::Debug {
@@ -38,6 +39,8 @@ pub(super) trait Disk: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Returns when all names are safe.
     fn sync_dir(&self) -> io::Result<()>;
+    /// What tells this folder from a copy of it; it stays as it is for as long as the folder is not copied.
+    fn home(&self) -> io::Result<String>;
     /// Takes the folder for this process; `None` where another has it.
     fn lock(&self) -> io::Result<Option<Lock>>;
 }
@@ -106,6 +109,15 @@ impl Disk for Folder {
         File::open(&self.path)?.sync_all()
     }
 
+    /// Number and birth of the file `LOCK`: a copy has others, while a folder that is moved on its file system keeps them.
+    /// Where births are not known, the last change of the file's own data stands for it: nobody changes this file.
+    fn home(&self) -> io::Result<String> {
+        let about = std::fs::metadata(self.path.join("LOCK"))?;
+        let born = about.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let since = born.map_or_else(|| format!("c{}.{:09}", about.ctime(), about.ctime_nsec()), |born| format!("b{}", born.as_nanos()));
+        Ok(format!("{}-{since}", about.ino()))
+    }
+
     fn lock(&self) -> io::Result<Option<Lock>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path.join("LOCK"))?;
         match file.try_lock() {
@@ -143,3 +155,4 @@ impl DiskFile for Plain {
 
 #[cfg(test)]
 pub(super) mod memory;
+pub(super) mod scratch;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
+use super::{Shared, held};
 use super::flow::Stop;
 use super::journal::Position;
 use super::merge::merge_some;
@@ -61,15 +61,16 @@ impl Merger {
 
     fn turn(&mut self, synced: Position, last: bool) -> Result<(), TableError> {
         let shared = self.shared.clone();
+        let copies = held(&shared.copies);
         while self.meta.merged.lsn < synced.lsn {
-            let next = Meta { oldest: self.oldest_needed(), ..self.meta.clone() };
+            let next = Meta { oldest: self.oldest_needed(*copies), ..self.meta.clone() };
             let bytes_max = merge_bytes_max(&shared.settings.limits);
             let (merged, bytes) = merge_some(&shared.reading.table, &shared.segments, &next, synced, bytes_max)?;
             shared.reading.overlay().prune(merged.lsn);
             self.took_effect(Meta { merged, ..next });
             shared.merged(merged.lsn, bytes);
         }
-        let next = Meta { oldest: self.oldest_needed(), clean: last, ..self.meta.clone() };
+        let next = Meta { oldest: self.oldest_needed(*copies), clean: last, ..self.meta.clone() };
         if next != self.meta {
             shared.reading.table.set_meta(&next)?;
             self.took_effect(next);
@@ -78,8 +79,11 @@ impl Merger {
         Ok(())
     }
 
-    /// The oldest segment that is still needed: not wholly merged, or with operations whose window is open.
-    fn oldest_needed(&self) -> u64 {
+    /// The oldest segment that is still needed: not wholly merged, or with operations whose window is open, or copied now.
+    fn oldest_needed(&self, copies: usize) -> u64 {
+        if copies > 0 {
+            return self.meta.oldest;
+        }
         let settings = &self.shared.settings;
         let needed = self.shared.segments.oldest_needed(self.meta.merged.segment, (settings.clock)(), settings.replay_window);
         needed.unwrap_or(self.meta.oldest)

@@ -15,7 +15,7 @@ use super::merge::merge_some;
 use super::merger::merge_bytes_max;
 use super::place::Place;
 use super::replays::{Replays, horizon};
-use super::rows::{FORMAT, Meta};
+use super::rows::{self, FORMAT, Meta};
 use super::scan::{self, Scan};
 use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
 use super::table::{self, Table};
@@ -40,9 +40,12 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
     let scan = scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
     let rebooted = place.boot.is_empty() || place.boot != meta.boot;
-    if meta.interval && !meta.clean && (rebooted || scan.discarded) {
-        meta.generation += 1;
+    // A copy that was put in the place of a later state goes on from an earlier moment, and its original may go on as well.
+    let copied = !meta.home.is_empty() && meta.home != place.home;
+    if copied || meta.interval && !meta.clean && (rebooted || scan.discarded) {
+        meta.generation = rows::renewed(meta.generation);
         meta.boot = place.boot.clone();
+        meta.home = place.home.clone();
         table.set_meta(&meta).map_err(|error| place.table_error(error))?;
     }
     let bytes = segment_bytes(&options.limits);
@@ -55,7 +58,7 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
         let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
         meta.merged = merged.map_err(|error| place.table_error(error))?.0;
     }
-    meta = Meta { clean: false, boot: place.boot.clone(), interval: options.durability == Durability::Interval, ..meta };
+    meta = Meta { clean: false, boot: place.boot.clone(), home: place.home.clone(), interval: options.durability == Durability::Interval, ..meta };
     table.set_meta(&meta).map_err(|error| place.table_error(error))?;
     Ok(Recovered { table, meta, segments, end: scan.end, newest, replays: scan.replays })
 }

@@ -280,6 +280,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn home(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
+    }
+
     fn lock(&self) -> io::Result<Option<Lock>> {
         struct Held(Arc<AtomicBool>);
         impl Drop for Held {

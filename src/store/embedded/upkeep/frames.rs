@@ -10,6 +10,7 @@ use super::UpkeepError;
 use crate::domain::UnixMillis;
 use crate::store::Lsn;
 use crate::store::embedded::block::Kind as BlockKind;
+use crate::store::embedded::rows::Rows;
 
 /// No frame is larger: rows come in portions, and a block has its segment's size at most.
 const FRAME_BYTES_MAX: usize = (1 << 30) + 4096;
@@ -27,30 +28,6 @@ pub(super) enum Kind {
     End,
     /// Why it cannot go on, as text.
     Failed,
-}
-
-/// Whose rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rows {
-    Groups,
-    Members,
-    Relations,
-    Accounts,
-}
-
-impl Rows {
-    /// All of them, in the order in which they are copied.
-    pub(super) const ALL: [Self; 4] = [Self::Groups, Self::Members, Self::Relations, Self::Accounts];
-
-    /// What a reader of messages calls them.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Groups => "groups",
-            Self::Members => "members",
-            Self::Relations => "relations",
-            Self::Accounts => "accounts",
-        }
-    }
 }
 
 impl Kind {

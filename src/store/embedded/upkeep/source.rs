@@ -7,12 +7,12 @@ use std::sync::Arc;
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
 use super::UpkeepError;
-use super::frames::{self, Begin, BlockHead, Kind, Rows, Sink};
+use super::frames::{self, Begin, BlockHead, Kind, Sink};
 use crate::store::embedded::block::Sealer;
 use crate::store::embedded::disk::{DiskFile, read_range};
 use crate::store::embedded::journal::Position;
 use crate::store::embedded::label::{FIRST_BLOCK, Label};
-use crate::store::embedded::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS};
+use crate::store::embedded::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
 use crate::store::embedded::segment::name_of;
 use crate::store::embedded::table::TableError;
 
@@ -20,7 +20,7 @@ use crate::store::embedded::table::TableError;
 const ROWS_BYTES: usize = 256 << 10;
 
 /// Opens a segment.
-pub(super) type Open<'a> = &'a dyn Fn(u64) -> io::Result<Arc<dyn DiskFile>>;
+pub(super) type Open<'a> = Box<dyn Fn(u64) -> io::Result<Arc<dyn DiskFile>> + 'a>;
 
 /// A store at one moment. Nothing of it may go while it is told.
 pub(super) struct Source<'a> {

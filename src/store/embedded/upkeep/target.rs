@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::frames::{self, Begin, BlockHead, Kind, Rows, Sink};
+use super::frames::{self, Begin, BlockHead, Kind, Sink};
 use super::{BACKUP, Copied, UNFINISHED, UpkeepError};
 use crate::store::embedded::block::{HEADER_BYTES, Header, Kind as BlockKind, Sealer};
 use crate::store::embedded::disk::{Disk, Folder, write_zeros};
 use crate::store::embedded::identity::StoreId;
 use crate::store::embedded::journal::Position;
 use crate::store::embedded::label::{FIRST_BLOCK, LABEL_BYTES, Label};
-use crate::store::embedded::rows::{self, ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS};
+use crate::store::embedded::rows::{self, ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
 use crate::store::embedded::segment::name_of;
 use crate::store::embedded::table::{Table, TableError};
 use crate::store::{Durability, Lsn};
@@ -66,7 +66,7 @@ impl Target {
     }
 
     /// Ends it as a backup, which `restore` takes and no start.
-    pub(super) fn finish_backup(mut self) -> Result<Copied, UpkeepError> {
+    pub(super) fn finish_backup(self) -> Result<Copied, UpkeepError> {
         let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let Copied { groups, members, accounts, up_to, .. } = self.copied;
         let words = format!(
@@ -91,11 +91,6 @@ impl Target {
 
     fn generation(&self) -> u64 {
         self.state.as_ref().map_or(1, |state| state.begin.generation)
-    }
-
-    /// Where it is made.
-    pub(super) fn disk(&self) -> &Folder {
-        &self.disk
     }
 
     /// The table, once it has been begun and everything in it is written.
@@ -157,7 +152,7 @@ impl Target {
             for (rows, frame) in &waiting {
                 for row in frames::rows(frame) {
                     let (key, value) = row.map_err(|error| TableError::Damaged(error.to_string()))?;
-                    rows::check(rows.name(), key, value).map_err(wrong)?;
+                    rows.check(key, value).map_err(wrong)?;
                     let text = || std::str::from_utf8(key).map_err(|_| TableError::Damaged("a name is no text".to_owned()));
                     match rows {
                         Rows::Groups => drop(groups.insert(text()?, value)?),
