@@ -43,7 +43,7 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     // A copy that was put in the place of a later state goes on from an earlier moment, and its original may go on as well.
     let copied = !meta.home.is_empty() && meta.home != place.home;
     if copied || meta.interval && !meta.clean && (rebooted || scan.discarded) {
-        meta.generation = rows::renewed(meta.generation);
+        meta.generation = if copied { rows::renewed(meta.generation) } else { meta.generation + 1 };
         meta.boot = place.boot.clone();
         meta.home = place.home.clone();
         table.set_meta(&meta).map_err(|error| place.table_error(error))?;

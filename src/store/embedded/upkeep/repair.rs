@@ -51,8 +51,7 @@ pub fn repair(path: &Path) -> Result<Option<Repaired>, UpkeepError> {
     if findings.is_empty() {
         return Ok(None);
     }
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (fresh, aside) = (beside(path, &format!("repaired-{seconds}"))?, beside(path, &format!("damaged-{seconds}"))?);
+    let (fresh, aside) = (beside(path, "repaired")?, beside(path, "damaged")?);
     let mut done = Vec::new();
     let target = save(path, &fresh, &mut done)?;
     let kept = if path.join(BACKUP).exists() { target.finish_backup()? } else { target.finish_store()? };
@@ -70,9 +69,11 @@ pub fn repair(path: &Path) -> Result<Option<Repaired>, UpkeepError> {
 
 /// A name beside the folder, on the same disk.
 fn beside(path: &Path, what: &str) -> Result<PathBuf, UpkeepError> {
-    let name = path.file_name().map(|name| format!("{}.{what}", name.to_string_lossy()));
-    let beside = name.map(|name| path.with_file_name(name)).filter(|beside| !beside.exists());
-    beside.ok_or_else(|| UpkeepError::Unfit(format!("{} cannot be replaced: name it by its own name", path.display())))
+    let unfit = || UpkeepError::Unfit(format!("{} cannot be replaced: name it by its own name", path.display()));
+    let name = path.file_name().ok_or_else(unfit)?.to_string_lossy();
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let names = (seconds..seconds + 100).map(|seconds| path.with_file_name(format!("{name}.{what}-{seconds}")));
+    names.into_iter().find(|beside| !beside.exists()).ok_or_else(unfit)
 }
 
 /// Copies all that can be read.

@@ -74,6 +74,10 @@ impl Verified {
     /// Looks at every page as redb does and at every row as we do, in the table as it stands.
     fn read_table(&mut self, path: &Path) -> Result<(), UpkeepError> {
         let disk = scratch(path)?;
+        if !path.join(table::NAME).exists() {
+            self.find(table::NAME, "the file is missing");
+            return Ok(());
+        }
         match Table::open_checked(&disk, CACHE_BYTES) {
             Ok(table) => {
                 for rows in Rows::ALL {
