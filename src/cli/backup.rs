@@ -22,7 +22,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let asked = control::ask_for_copy(&folder);
     let asked = asked.with_context(|| format!("the gateway on {} cannot be asked for a copy", folder.display()))?;
     let (copied, how) = match asked {
-        Some(mut copy) => (store::receive_backup(&mut copy, &args.to)?, "while the gateway runs"),
+        Some(mut copy) => (store::receive_backup(&folder, &mut copy, &args.to)?, "while the gateway runs"),
         None => (store::backup_at_rest(&folder, &args.to)?, "at rest"),
     };
     let Copied { up_to, .. } = copied;

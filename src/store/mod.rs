@@ -10,8 +10,8 @@ mod options;
 use std::sync::Arc;
 
 pub use batch::Batch;
-pub use embedded::upkeep::{Copied, Finding, Repaired, UpkeepError, Verified, backup_at_rest, receive_backup, repair, restore, verify};
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
+pub use embedded::upkeep::{Copied, Finding, Repaired, UpkeepError, Verified, backup_at_rest, receive_backup, repair, restore, verify};
 pub use options::{Clock, Durability, Limits, Options};
 
 use crate::domain::UnixMillis;

@@ -76,11 +76,6 @@ impl Flow {
         self.room.notify_one();
     }
 
-    /// Behind the newest block that is safe.
-    pub(super) fn synced(&self) -> Position {
-        self.state().synced
-    }
-
     /// What is written and not merged.
     pub(super) fn unmerged_bytes(&self) -> u64 {
         self.state().unmerged_bytes

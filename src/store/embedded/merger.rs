@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Shared, held};
 use super::flow::Stop;
 use super::journal::Position;
 use super::merge::merge_some;
 use super::rows::Meta;
 use super::table::TableError;
+use super::{Shared, held};
 use crate::store::{CommitError, Limits};
 
 /// After a full disk, the next attempt comes after so long at the latest.

@@ -58,7 +58,13 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
         let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
         meta.merged = merged.map_err(|error| place.table_error(error))?.0;
     }
-    meta = Meta { clean: false, boot: place.boot.clone(), home: place.home.clone(), interval: options.durability == Durability::Interval, ..meta };
+    meta = Meta {
+        clean: false,
+        boot: place.boot.clone(),
+        home: place.home.clone(),
+        interval: options.durability == Durability::Interval,
+        ..meta
+    };
     table.set_meta(&meta).map_err(|error| place.table_error(error))?;
     Ok(Recovered { table, meta, segments, end: scan.end, newest, replays: scan.replays })
 }

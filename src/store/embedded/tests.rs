@@ -4,8 +4,8 @@
 mod copies;
 mod crashes;
 mod faults;
-mod flips;
 mod fixtures;
+mod flips;
 mod folder;
 mod hostile;
 mod model;

@@ -41,7 +41,7 @@ fn backup_of(store: &Store, to: &Path) -> Result<crate::store::Copied, UpkeepErr
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || drop(store.tell(&mut writer)));
-        receive_backup(&mut reader, to)
+        receive_backup(Path::new("elsewhere"), &mut reader, to)
     })
 }
 
@@ -190,12 +190,12 @@ fn an_unfinished_copy_is_no_backup_and_no_store() {
     let mut told = Vec::new();
     store.tell(&mut told).unwrap();
     for part in [0, 3, 400, told.len() / 2, told.len() - 1] {
-        let error = receive_backup(&mut &told[..part], &copy).unwrap_err();
+        let error = receive_backup(&data, &mut &told[..part], &copy).unwrap_err();
         assert!(matches!(&error, UpkeepError::Failed(words) if words.contains("broken")), "{part}: {error}");
         assert!(!copy.exists(), "what is of no use is removed");
     }
     // A process that is killed removes nothing.
-    receive_backup(&mut &told[..], &copy).unwrap();
+    receive_backup(&data, &mut &told[..], &copy).unwrap();
     std::fs::write(copy.join("UNFINISHED"), "").unwrap();
     for error in [verify(&copy).unwrap_err(), restore(&copy, &folders.path("again")).unwrap_err()] {
         assert!(matches!(&error, UpkeepError::Unfit(words) if words.contains("not completed")), "{error}");

@@ -24,7 +24,7 @@ pub(super) enum Kind {
     Rows(Rows),
     /// A block: `BlockHead`, then its records.
     Block,
-    /// Nothing: that was all.
+    /// The number of the last block: that was all.
     End,
     /// Why it cannot go on, as text.
     Failed,
@@ -57,10 +57,8 @@ pub(super) struct Begin {
     pub(super) format: u32,
     /// The generation of the store.
     pub(super) generation: u64,
-    /// The table has everything up to here …
+    /// The table has everything up to here.
     pub(super) merged: Lsn,
-    /// … and the journal goes on up to here.
-    pub(super) end: Lsn,
     /// The size of the journal's segments.
     pub(super) segment_bytes: u64,
 }

@@ -2,17 +2,12 @@
 
 use std::io::Write;
 use std::sync::mpsc::channel;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use super::UpkeepError;
 use super::frames::{Kind, Sink as _, Wire};
 use super::source::Source;
-use crate::store::embedded::{Engine, Shared, held, table};
 use crate::store::Batch;
-
-/// What was answered before must be synced within this time.
-const SYNC_DEADLINE: Duration = Duration::from_secs(10);
+use crate::store::embedded::{Engine, Shared, held, table};
 
 /// Counts a copy for as long as it lives.
 struct Pin<'a>(&'a Shared);
@@ -39,14 +34,7 @@ impl Engine {
 
     fn try_tell(&self, wire: &mut Wire<'_>) -> Result<(), UpkeepError> {
         let shared = &self.shared;
-        let answered = self.newest_block()?;
-        let deadline = Instant::now() + SYNC_DEADLINE;
-        while shared.flow.synced().lsn < answered {
-            if Instant::now() > deadline || shared.has_failed() {
-                return Err(UpkeepError::Failed("the journal is not synced in time".to_owned()));
-            }
-            sleep(Duration::from_millis(5));
-        }
+        let at_least = self.newest_block()?;
         let (_pin, view) = {
             // The merger stands still, so that no segment goes that this view needs.
             let mut copies = held(&shared.copies);
@@ -56,9 +44,8 @@ impl Engine {
             (pin, shared.reading.table.begin_read()?)
         };
         let meta = table::meta_of(&view)?;
-        let end = shared.flow.synced();
         let open = |number| shared.segments.open(number);
-        Source { view, meta, end, open: Box::new(open) }.tell(wire)
+        Source { view, meta, at_least, open: Box::new(open) }.tell(wire)
     }
 
     /// The newest block, at least of what was answered before.

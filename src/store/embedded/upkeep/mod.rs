@@ -21,10 +21,11 @@ use super::disk::Disk;
 use super::disk::scratch::Scratch;
 use super::place::Place;
 use super::recovery::{Recovered, recover};
-use super::rows::Rows;
+use super::rows::{ACCOUNTS, GROUPS, MEMBERS, Meta};
 use super::segment::segment_of;
-use super::table::{self, TableError};
+use super::table::{self, Table, TableError};
 use crate::store::{Lsn, OpenError, Options};
+use redb::ReadableTableMetadata as _;
 
 pub use self::repair::{Repaired, repair};
 pub use self::verify::{Finding, Verified, verify};
@@ -80,7 +81,7 @@ impl From<OpenError> for UpkeepError {
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Copied {
-    /// Groups in the table.
+    /// Groups.
     pub groups: u64,
     /// Members of them.
     pub members: u64,
@@ -93,20 +94,20 @@ pub struct Copied {
 }
 
 impl Copied {
-    fn count(&mut self, rows: Rows) {
-        match rows {
-            Rows::Groups => self.groups += 1,
-            Rows::Members => self.members += 1,
-            Rows::Accounts => self.accounts += 1,
-            Rows::Relations => {}
-        }
+    /// Counts what is in a table that has everything of its journal.
+    fn count(table: &Table, meta: &Meta) -> Result<Self, TableError> {
+        let view = table.begin_read()?;
+        let (groups, members) = (view.open_table(GROUPS)?.len()?, view.open_table(MEMBERS)?.len()?);
+        let accounts = view.open_table(ACCOUNTS)?.len()?;
+        Ok(Self { groups, members, accounts, up_to: meta.merged.lsn, generation: meta.generation })
     }
 }
 
-/// Makes a backup in `to` of what an open store tells; see `Store::tell`.
-pub fn receive_backup(from: &mut dyn Read, to: &Path) -> Result<Copied, UpkeepError> {
+/// Makes a backup in `to` of what an open store in `from` tells; see `Store::tell`.
+pub fn receive_backup(from: &Path, told: &mut dyn Read, to: &Path) -> Result<Copied, UpkeepError> {
+    refuse_inside(from, to)?;
     let mut target = Target::begin(to)?;
-    frames::receive(from, &mut target)?;
+    frames::receive(told, &mut target)?;
     target.finish_backup()
 }
 
@@ -168,7 +169,8 @@ fn hold(path: &Path) -> Result<Option<File>, UpkeepError> {
 
 /// A copy inside of what is copied would be a part of it.
 fn refuse_inside(from: &Path, to: &Path) -> Result<(), UpkeepError> {
-    let parent = to.ancestors().find_map(|parent| std::fs::canonicalize(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).ok());
+    let parent =
+        to.ancestors().find_map(|parent| std::fs::canonicalize(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).ok());
     let inside = std::fs::canonicalize(from).is_ok_and(|from| parent.is_some_and(|parent| parent.starts_with(from)));
     if inside {
         return Err(UpkeepError::Unfit(format!("{} lies inside {}: name another folder", to.display(), from.display())));
@@ -192,7 +194,7 @@ impl AtRest {
     fn source(&self) -> Result<Source<'_>, UpkeepError> {
         let view = self.found.table.begin_read()?;
         let open = |number| self.disk.open(&super::segment::name_of(number), false);
-        Ok(Source { view, meta: self.found.meta.clone(), end: self.found.end, open: Box::new(open) })
+        Ok(Source { view, meta: self.found.meta.clone(), at_least: self.found.end.lsn, open: Box::new(open) })
     }
 }
 

@@ -14,6 +14,7 @@ use super::frames::{Begin, BlockHead, Kind, Sink as _};
 use super::target::Target;
 use super::verify::{Finding, examine};
 use super::{BACKUP, Copied, UpkeepError, hold, scratch};
+use crate::store::Limits;
 use crate::store::Relation;
 use crate::store::embedded::block::Sealer;
 use crate::store::embedded::disk::scratch::Scratch;
@@ -24,7 +25,6 @@ use crate::store::embedded::pages;
 use crate::store::embedded::rows::{self, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
 use crate::store::embedded::segment::{name_of, segment_bytes, segment_of};
 use crate::store::embedded::table::{Table, TableError};
-use crate::store::Limits;
 
 mod salvage;
 
@@ -79,9 +79,8 @@ fn beside(path: &Path, what: &str) -> Result<PathBuf, UpkeepError> {
 /// Copies all that can be read.
 fn save(path: &Path, to: &Path, done: &mut Vec<String>) -> Result<Target, UpkeepError> {
     let disk = scratch(path)?;
-    let hopeless = |error: &dyn std::fmt::Display| {
-        UpkeepError::Failed(format!("nothing of the table can be read ({error}): restore a backup"))
-    };
+    let hopeless =
+        |error: &dyn std::fmt::Display| UpkeepError::Failed(format!("nothing of the table can be read ({error}): restore a backup"));
     let names = disk.list().map_err(|error| hopeless(&error))?;
     if !names.iter().any(|name| name == pages::NAME) {
         Table::open_unsummed(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?.close();
@@ -99,13 +98,8 @@ fn save(path: &Path, to: &Path, done: &mut Vec<String>) -> Result<Target, Upkeep
     let meta = table.meta().map_err(|error| hopeless(&error))?;
     let journal = Journal::read(&disk, &meta, done)?;
     let mut target = Target::begin(to)?;
-    let begin = Begin {
-        format: FORMAT,
-        generation: meta.generation,
-        merged: meta.merged.lsn,
-        end: journal.blocks.last().map_or(meta.merged.lsn, |(head, _)| head.lsn.max(meta.merged.lsn)),
-        segment_bytes: segment_bytes(&Limits::default()),
-    };
+    let begin =
+        Begin { format: FORMAT, generation: meta.generation, merged: meta.merged.lsn, segment_bytes: segment_bytes(&Limits::default()) };
     target.take(Kind::Begin, &postcard::to_stdvec(&begin).expect("plain values can always be encoded"))?;
     for rows in [Rows::Groups, Rows::Members, Rows::Accounts] {
         salvage::copy_rows(&table, rows, &mut target, done)?;
@@ -113,7 +107,8 @@ fn save(path: &Path, to: &Path, done: &mut Vec<String>) -> Result<Target, Upkeep
     for (head, payload) in &journal.blocks {
         target.take(Kind::Block, &head.encode(payload))?;
     }
-    target.take(Kind::End, &[])?;
+    let end = journal.blocks.last().map_or(meta.merged.lsn, |(head, _)| head.lsn);
+    target.take(Kind::End, &end.to_le_bytes())?;
     let generation = target.meta(meta.generation)?;
     let orphans = target.table()?.write(|transaction| Ok((relate(transaction)?, generation)))?;
     if orphans > 0 {

@@ -106,10 +106,10 @@ impl Verified {
 
     fn read_rows(&mut self, view: &ReadTransaction, rows: Rows) -> Result<(), TableError> {
         match rows {
-            Rows::Groups => self.check_rows(view, GROUPS, rows, |key, value| rows.check(key.as_bytes(), value)),
-            Rows::Members => self.check_rows(view, MEMBERS, rows, |key, value| rows.check(key, value)),
-            Rows::Relations => self.check_rows(view, RELATIONS, rows, |key, value| rows.check(key, value)),
-            Rows::Accounts => self.check_rows(view, ACCOUNTS, rows, |key, ()| rows.check(key.as_bytes(), &[])),
+            Rows::Groups => self.check_rows(view, GROUPS, |key, value| rows.check(key.as_bytes(), value)),
+            Rows::Members => self.check_rows(view, MEMBERS, |key, value| rows.check(key, value)),
+            Rows::Relations => self.check_rows(view, RELATIONS, |key, value| rows.check(key, value)),
+            Rows::Accounts => self.check_rows(view, ACCOUNTS, |key, ()| rows.check(key.as_bytes(), &[])),
         }
     }
 
@@ -117,7 +117,6 @@ impl Verified {
         &mut self,
         view: &ReadTransaction,
         definition: TableDefinition<'_, K, V>,
-        rows: Rows,
         check: impl Fn(K::SelfType<'_>, V::SelfType<'_>) -> Result<(), String>,
     ) -> Result<(), TableError> {
         for entry in view.open_table(definition)?.iter()? {
@@ -125,7 +124,6 @@ impl Verified {
             if let Err(words) = check(key.value(), value.value()) {
                 self.find(table::NAME, words);
             }
-            self.read.count(rows);
         }
         Ok(())
     }
@@ -174,8 +172,10 @@ impl Verified {
             Err(error) => return Err(error),
         };
         let (meta, end) = (&at_rest.found.meta, at_rest.found.end);
-        self.read.generation = meta.generation;
-        self.read.up_to = end.lsn;
+        match Copied::count(&at_rest.found.table, meta) {
+            Ok(read) => self.read = read,
+            Err(error) => self.table_error(&error)?,
+        }
         for number in meta.oldest..=end.segment {
             let failed = |error: std::io::Error| UpkeepError::Failed(format!("{}: {error}", name_of(number)));
             let bytes = at_rest.disk.open(&name_of(number), false).and_then(|file| read_range(&*file, 0, file.len()?)).map_err(failed)?;
