@@ -6,11 +6,12 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help test test-rust test-browser lint build bench tools clean
+.PHONY: help test test-rust test-browser test-corpus lint build bench fuzz tools clean
 
 # A fresh clone must build from the lock file as it is.
 LOCKED := $(if $(CI),--locked)
 ORACLES := target/oracles/.installed
+PROMTOOL := target/promtool
 THIRD_PARTY := target/third-party/debug/counter-client
 BROWSER_TESTS := tests/browser/node_modules/.package-lock.json
 
@@ -20,7 +21,7 @@ help: ## List what can be made
 test: test-rust test-browser ## Run every test; install what they need first
 
 # A skipped test has shown nothing, so it counts as a failure; a run filtered on purpose goes past make.
-test-rust: lint $(ORACLES) $(THIRD_PARTY) ## Check format and lints, then run the tests of the program
+test-rust: lint $(ORACLES) $(PROMTOOL) $(THIRD_PARTY) ## Check format and lints, then run the tests of the program
 	@mkdir -p target/logs
 	cargo test $(LOCKED) 2>&1 | tee target/logs/cargo-test.txt
 	@! grep -E '^test .* \.\.\. ignored|[1-9][0-9]* ignored;' target/logs/cargo-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
@@ -39,6 +40,9 @@ lint: tools ## Check the format and the lints of the Rust sources
 build: ## Build the program to run: target/release/tallycast
 	cargo build $(LOCKED) --release
 
+fuzz: tools ## Fuzz every target for 20 seconds, or for SECONDS=…; TARGETS="…" names some of them
+	tests/fuzz/run.sh $(or $(SECONDS_EACH),20) $(TARGETS)
+
 bench: ## Run the benchmarks
 	cargo bench $(LOCKED)
 
@@ -49,6 +53,10 @@ $(ORACLES): tests/oracles/install.sh tests/oracles/package-lock.json tests/oracl
 	tests/install.sh python
 	tests/oracles/install.sh
 	@touch $@
+
+$(PROMTOOL):
+	@mkdir -p target
+	tests/install.sh promtool $@
 
 # A crate of its own: what that client needs is no part of Tallycast.
 $(THIRD_PARTY): tests/third-party/Cargo.toml tests/third-party/Cargo.lock tests/third-party/src/main.rs

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod domain;
@@ -13,6 +14,7 @@ pub mod group;
 pub mod metrics;
 pub mod protocol;
 pub mod rest;
+pub mod seldom;
 pub mod server;
 pub mod store;
 pub mod users;

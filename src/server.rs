@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -56,6 +56,7 @@ pub struct Server {
     control: Option<Control>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
+    began: Instant,
 }
 
 impl Server {
@@ -73,7 +74,9 @@ impl Server {
             None => None,
             Some(at) => Some(listen(at, 1).with_context(|| format!("cannot listen on {at}"))?.remove(0)),
         };
+        let opening = Instant::now();
         let store = Store::open(&store_options(config), on_fatal)?;
+        let opened_in = opening.elapsed();
         let control = Control::open(&config.store.path, store.clone());
         let control = control.inspect_err(|error| tracing::warn!("no backup can be taken while the gateway runs: {error}")).ok();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
@@ -86,8 +89,8 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let drained = Arc::new(Barrier::new(shards));
 
-        let ops = rest::ops::internal(node.clone());
         let audit = Audit::open(&config.rest.audit_path).with_context(|| format!("cannot open {}", config.rest.audit_path.display()))?;
+        let ops = rest::ops::internal(node.clone(), audit.clone());
         let calls = Rest::new(node.clone(), keys.clone(), audit.clone(), config.rest.calls_per_second_max);
         let mut site = rest::ops::health().merge(site);
         let inside = match &internal {
@@ -99,6 +102,7 @@ impl Server {
         };
         let routes = Arc::new(Routes { calls: Some(Arc::new(calls)), others: site });
         let http = Site { routes, limits: http_limits(config), stopped: stopped.clone(), open: Cell::new(0) };
+        tell_start(config, &node, &gate, opened_in);
         if let Some(listener) = &internal {
             tracing::info!("metrics and readiness: listening on http://{}", listener.local_addr().context("cannot tell the address")?);
         }
@@ -115,11 +119,12 @@ impl Server {
             std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
-        Ok(Self { node, gate, keys, audit, address, control, stop, shards })
+        Ok(Self { node, gate, keys, audit, address, control, stop, shards, began: opening })
     }
 
     /// Answers what was accepted, tells every client to come back later, and closes the store. Blocks until then.
     pub fn stop(self) -> anyhow::Result<()> {
+        let (stopping, connections) = (Instant::now(), self.gate.connections.load(Ordering::Relaxed));
         self.node.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         for shard in self.shards {
@@ -129,7 +134,14 @@ impl Server {
         }
         self.audit.flush();
         self.control.map(Control::close);
-        self.node.store.clone().close().context("the store did not end cleanly")
+        self.node.store.clone().close().context("the store did not end cleanly")?;
+        tracing::info!(
+            connections_closed = connections.saturating_sub(self.gate.connections.load(Ordering::Relaxed)),
+            drained_in_ms = stopping.elapsed().as_millis() as u64,
+            uptime_s = self.began.elapsed().as_secs(),
+            "stopped"
+        );
+        Ok(())
     }
 }
 
@@ -148,6 +160,8 @@ impl Parts {
     fn run(self, mut stopped: watch::Receiver<bool>) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs descriptors, which were kept back");
+        // Nobody else runs this shard, so nothing is there yet.
+        let _ = self.node.metrics[self.index as usize].runtime.set(runtime.metrics());
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let shard = Shard::new(self.index, self.node);
             let door = Door::new(shard.clone(), self.gate);
@@ -260,6 +274,25 @@ fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
     let address = probe.local_addr()?;
     drop(probe);
     (0..shards).map(|_| begin(bind(address, true)?)).collect()
+}
+
+/// The first line of a run: what is needed to understand all that follow.
+fn tell_start(config: &Config, node: &Node, gate: &Gate, opened_in: Duration) {
+    let stats = node.store.stats();
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        version,
+        shards = node.metrics.len(),
+        durability = config.store.durability.name(),
+        folder = %config.store.path.display(),
+        opened_in_ms = opened_in.as_millis() as u64,
+        journal_bytes = stats.journal.bytes,
+        table_bytes = stats.table.bytes,
+        remembered_answers = stats.replays,
+        generation = node.store.generation(),
+        connections_max = gate.limits.connections_max,
+        "tallycast {version} starts"
+    );
 }
 
 fn store_options(config: &Config) -> store::Options {

@@ -1,5 +1,7 @@
 //! The program as a user runs it: what it prints, where, and with which exit code.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tallycast::auth::{Keyring, Secret};
 use tallycast::domain::name::UserId;
 
-const FINE: &str = "[app]\nsdk_app_id = 7\nsecret_keys = ['first-secret', 'second-secret']\n";
+const FINE: &str = "[app]\nsdk_app_id = 7\nsecret_keys = ['the-first-secret', 'the-second-secret']\n";
 
 fn tallycast(args: &[&str], vars: &[(&str, &str)]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
@@ -25,6 +27,7 @@ impl File {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tallycast.toml");
         std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         Self { path, _folder: folder }
     }
 
@@ -40,7 +43,7 @@ fn now() -> u64 {
 #[test]
 fn usersig_prints_the_sig_alone_and_it_verifies() {
     let file = File::of(FINE);
-    let first = Keyring::new(7, vec![Secret::new("first-secret").unwrap()]).unwrap();
+    let first = Keyring::new(7, vec![Secret::new("the-first-secret").unwrap()]).unwrap();
     let user = UserId::parse("a b").unwrap();
     let before = now();
     for (expire, seconds) in [(&[][..], 15_552_000), (&["--expire", "60"][..], 60)] {
@@ -55,9 +58,9 @@ fn usersig_prints_the_sig_alone_and_it_verifies() {
 
 #[test]
 fn usersig_takes_the_secret_of_the_environment_first() {
-    let (file, vars) = (File::of(FINE), [("TALLYCAST_APP__SECRET_KEYS", "third,first-secret")]);
+    let (file, vars) = (File::of(FINE), [("TALLYCAST_APP__SECRET_KEYS", "the-third-secret,the-first-secret")]);
     let (code, out, _) = tallycast(&["usersig", "--config", file.name(), "--user", "u"], &vars);
-    let third = Keyring::new(7, vec![Secret::new("third").unwrap()]).unwrap();
+    let third = Keyring::new(7, vec![Secret::new("the-third-secret").unwrap()]).unwrap();
     assert!(code == 0 && third.verify(&UserId::parse("u").unwrap(), out.trim_end(), now()).is_ok());
 }
 
@@ -84,7 +87,7 @@ fn check_config_says_that_it_is_fine() {
 
 #[test]
 fn check_config_names_all_faults_and_shows_no_secret() {
-    let file = File::of("[app]\nsecret_keys = ['first-secret', 4]\n[limits]\nping_every = '25x'\npong = 1\n");
+    let file = File::of("[app]\nsecret_keys = ['the-first-secret', 4]\n[limits]\nping_every = '25x'\npong = 1\n");
     let (code, out, err) = tallycast(&["check-config", "--config", file.name()], &[("TALLYCAST_SHARDS", "two"), ("TALLYCAST_SHARD", "1")]);
     assert_eq!((code, out.as_str()), (2, ""));
     let name = file.name();
@@ -106,7 +109,7 @@ fn check_config_prints_what_is_in_force_without_secrets() {
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.starts_with(&format!("# {}: fine\n", file.name())), "{out}");
     assert!(out.contains("path = \"elsewhere\"  # environment, TALLYCAST_STORE__PATH\n"), "{out}");
-    assert!(out.contains("# secret_keys: 2 given, not shown") && !out.contains("-secret'") && !out.contains("first-secret"), "{out}");
+    assert!(out.contains("# secret_keys: 2 given, not shown") && !out.contains("-secret'") && !out.contains("the-first-secret"), "{out}");
     let table: toml::Table = out.parse().unwrap();
     assert_eq!(table["app"]["sdk_app_id"].as_integer(), Some(7));
     assert_eq!(table["limits"]["ping_every"].as_str(), Some("25s"));
@@ -162,4 +165,37 @@ fn bench_merge_says_what_is_wrong_before_it_does_anything() {
         assert_eq!((code, out.as_str()), (2, ""), "{args:?}");
         assert!(err.contains(says), "{err}");
     }
+}
+
+/// Whoever copies the commands of the README must get a gateway that runs.
+#[test]
+fn the_configuration_of_the_readme_is_fine_as_it_is_written() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, after) = readme.split_once("## Run it").unwrap();
+    let (_, block) = after.split_once("```sh\n").unwrap();
+    let block = block.split("```").next().unwrap();
+    assert!(block.lines().any(|line| line.starts_with("target/release/tallycast serve")), "{block}");
+    let commands: Vec<_> = block.lines().filter(|line| !line.starts_with("cargo build") && !line.contains("tallycast serve")).collect();
+    let commands = commands.join("\n").replace("target/release/tallycast", env!("CARGO_BIN_EXE_tallycast"));
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("bash").args(["-euc", &commands]).current_dir(folder.path()).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success() && err.is_empty(), "{out}{err}");
+    assert!(out.starts_with("tallycast.toml: fine\n") && out.lines().count() == 2, "a verdict and a UserSig: {out}");
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of() {
+    let file = File::of(FINE);
+    for (mode, warned) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(&file.path, Permissions::from_mode(mode)).unwrap();
+        let (code, out, err) = tallycast(&["check-config", "--config", file.name()], &[]);
+        assert_eq!((code, out), (0, format!("{}: fine\n", file.name())), "{mode:o}");
+        assert_eq!(err.contains("chmod 600") && err.contains("app.secret_keys"), warned, "{mode:o}: {err}");
+    }
+    std::fs::write(&file.path, "[app]\nsdk_app_id = 7\n").unwrap();
+    std::fs::set_permissions(&file.path, Permissions::from_mode(0o644)).unwrap();
+    let vars = [("TALLYCAST_APP__SECRET_KEYS", "the-first-secret")];
+    let (code, _, err) = tallycast(&["check-config", "--config", file.name()], &vars);
+    assert_eq!((code, err.as_str()), (0, ""), "the secret is not in the file");
 }

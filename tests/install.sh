@@ -4,6 +4,7 @@
 #   install.sh python     Python 3 with pip
 #   install.sh openssl    what a third party's REST client is built with
 #   install.sh chromium   a browser; prints its path
+#   install.sh promtool   what checks metrics, at the path given as the second word
 # Does nothing where all is there. Says in plain words what to do where it cannot install.
 set -euo pipefail
 
@@ -18,19 +19,20 @@ has() {
     type -P "$1" >/dev/null
 }
 
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 # install WHAT-FOR PACKAGE...
 install() {
-    local purpose=$1 as_root=()
+    local purpose=$1
     shift
     has apt-get || give_up "$purpose is missing, and there is no apt-get here: please install $* yourself."
-    if [ "$(id -u)" -ne 0 ]; then
-        has sudo || give_up "$purpose is missing: please run 'apt-get install $*' as root."
-        as_root=(sudo)
-    fi
+    [ "$(id -u)" -eq 0 ] || has sudo || give_up "$purpose is missing: please run 'apt-get install $*' as root."
     echo "$purpose is missing: installing $*" >&2
     {
-        ${as_root[@]+"${as_root[@]}"} apt-get update -q &&
-            ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+        as_root apt-get update -q &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
     } >&2 </dev/null || give_up "$purpose is missing, and apt-get could not install $*: its words are above."
 }
 
@@ -79,7 +81,31 @@ chromium() {
     browser || give_up "Chromium was installed but cannot be found: set CHROMIUM to its path."
 }
 
+# Prometheus itself would begin to serve where its package is installed, so only this one program is taken out of it.
+promtool() {
+    local target=${1:?} folder
+    has promtool && {
+        ln -sf "$(type -P promtool)" "$target"
+        return
+    }
+    { has apt-get && has dpkg-deb; } ||
+        give_up "promtool is missing, and there is no apt-get here: please install Prometheus's promtool yourself."
+    echo "promtool is missing: taking it out of the package prometheus" >&2
+    folder=$(mktemp -d)
+    (
+        cd "$folder"
+        apt-get download -q prometheus || {
+            as_root apt-get update -q
+            apt-get download -q prometheus
+        }
+        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+    ) >&2 </dev/null || give_up "promtool is missing, and apt-get could not fetch its package: its words are above."
+    mv "$folder/usr/bin/promtool" "$target"
+    rm -r "$folder"
+}
+
 case ${1:-} in
     tools | python | openssl | chromium) "$1" ;;
-    *) give_up "tests/install.sh takes one word: tools, python, openssl or chromium." ;;
+    promtool) "$@" ;;
+    *) give_up "tests/install.sh takes one word (tools, python, openssl or chromium), or promtool and a path." ;;
 esac

@@ -28,7 +28,20 @@ pub fn start(log: &Log) -> anyhow::Result<LogLevel> {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let (subscriber, level) = subscriber(log, terminal, colour, std::io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).context("the log was set up twice")?;
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !tell(&panic.to_string()) {
+            otherwise(panic)
+        }
+    }));
     Ok(level)
+}
+
+/// Writes an error as a line of the log. False: there is no log, or it is off.
+pub fn tell(error: &str) -> bool {
+    let listening = tracing::enabled!(tracing::Level::ERROR);
+    tracing::error!("{error}");
+    listening
 }
 
 fn subscriber<W>(log: &Log, terminal: bool, colour: bool, writer: W) -> anyhow::Result<(impl Subscriber + Send + Sync, LogLevel)>

@@ -86,8 +86,10 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            // Standard error may be closed; there is nobody left to tell then.
-            let _ = writeln!(std::io::stderr(), "tallycast: {error:#}");
+            if !log::tell(&format!("{error:#}")) {
+                // Standard error may be closed; there is nobody left to tell then.
+                let _ = writeln!(std::io::stderr(), "tallycast: {error:#}");
+            }
             let unfit = matches!(error.downcast_ref(), Some(UpkeepError::Unfit(_)));
             if unfit || error.is::<Faults>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }

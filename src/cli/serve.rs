@@ -1,5 +1,6 @@
 //! `tallycast serve`: reads the configuration, sets up the log and runs the gateway until a signal ends it.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{ConfigFile, log};
 use crate::config::{Config, Sources};
 use crate::rest::assets;
+use crate::seldom;
 use crate::server::Server;
 
 #[derive(clap::Args)]
@@ -35,8 +37,12 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let config = args.sources().read()?;
+    let sources = args.sources();
+    let config = sources.read()?;
     let level = log::start(&config.log)?;
+    for warning in sources.warnings() {
+        tracing::warn!("{warning}");
+    }
     serve(&config, assets::sdk(), |_| Ok(()), || Ok(args.sources().read()?), &level)
 }
 
@@ -55,14 +61,15 @@ pub(super) fn serve(
     let _inside = runtime.enter();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hup = signal(SignalKind::hangup())?;
+    runtime.spawn(ignore_others());
     let (fatal, mut failed) = tokio::sync::mpsc::channel::<String>(1);
     let server = Server::start(config, site, Box::new(move |why| drop(fatal.try_send(why))))?;
     begun(&server)?;
-    let ended: anyhow::Result<()> = runtime.block_on(async {
+    let ended: anyhow::Result<&str> = runtime.block_on(async {
         loop {
             tokio::select! {
-                _ = term.recv() => return Ok(()),
-                _ = int.recv() => return Ok(()),
+                _ = term.recv() => return Ok("SIGTERM"),
+                _ = int.recv() => return Ok("SIGINT"),
                 _ = hup.recv() => reread(&server, &reload, level),
                 Some(why) = failed.recv() => {
                     tokio::time::sleep(FATAL_GRACE).await;
@@ -71,8 +78,8 @@ pub(super) fn serve(
             }
         }
     });
-    ended?;
-    tracing::info!("stopping: answering what was accepted; a second signal ends it at once");
+    let signal = ended?;
+    tracing::info!(signal, "stopping: answering what was accepted; a second signal ends it at once");
     let stopped = std::thread::spawn(move || server.stop());
     runtime.block_on(async {
         let done = async {
@@ -82,24 +89,47 @@ pub(super) fn serve(
         };
         tokio::select! {
             () = done => {}
-            _ = term.recv() => std::process::exit(1),
-            _ = int.recv() => std::process::exit(1),
+            _ = term.recv() => cut_short(),
+            _ = int.recv() => cut_short(),
         }
     });
     stopped.join().map_err(|_| anyhow::anyhow!("the end went wrong"))?
 }
 
+/// Signals that would end the program, though they mean nothing to it: it lives on, and says so. The last one comes when a file
+/// outgrows what the process may write, and a write that fails says it better.
+async fn ignore_others() {
+    const SIGXFSZ: i32 = 25;
+    let kinds =
+        [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm(), SignalKind::pipe(), SignalKind::from_raw(SIGXFSZ)];
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| Some((kind, signal(kind).ok()?))).collect();
+    loop {
+        let kind = std::future::poll_fn(|cx| {
+            let came = signals.iter_mut().find_map(|(kind, signal)| signal.poll_recv(cx).is_ready().then_some(*kind));
+            came.map_or(Poll::Pending, Poll::Ready)
+        });
+        let number = kind.await.as_raw_value();
+        seldom!(warn, ("signal", number as u32), number, "a signal without a meaning here: SIGTERM stops it, SIGHUP reads secrets anew");
+    }
+}
+
+/// A second signal: whoever sends it does not want to wait. What was answered is on disk.
+fn cut_short() -> ! {
+    tracing::warn!("a second signal: ended at once");
+    std::process::exit(1)
+}
+
 /// SIGHUP: secrets and log level are put in force; whatever else has changed waits for the next start.
 fn reread(server: &Server, reload: &impl Fn() -> anyhow::Result<Config>, level: &log::LogLevel) {
-    match reload() {
-        Ok(config) => {
-            server.keys.set(config.app.keyring);
-            server.audit.reopen();
-            match level.set(&config.log.level) {
-                Ok(()) => tracing::info!("secrets and log level were read again"),
-                Err(e) => tracing::error!("secrets were read again, the log level was not: {e:#}"),
-            }
-        }
-        Err(e) => tracing::error!("nothing was read again: {e:#}"),
+    server.audit.reopen();
+    let done = reload().and_then(|config| {
+        level.set(&config.log.level)?;
+        server.keys.set(config.app.keyring);
+        Ok(())
+    });
+    server.node.reload.tried(done.is_ok());
+    match done {
+        Ok(()) => tracing::info!("secrets and log level were read again"),
+        Err(e) => tracing::error!("nothing was read again, and what was in force still is: {e:#}"),
     }
 }

@@ -1,10 +1,7 @@
 //! `tallycast usersig`: prints a UserSig and nothing else, so that a script can take it as it is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use anyhow::Context as _;
-
 use super::{ConfigFile, say};
+use crate::clock::unix_millis;
 use crate::domain::name::UserId;
 
 /// The vendor's advice is at most 50 years.
@@ -25,6 +22,5 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.file.sources().read()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
-    say(&format!("{}\n", config.app.keyring.sign(&args.user, now.as_secs(), args.expire)))
+    say(&format!("{}\n", config.app.keyring.sign(&args.user, unix_millis() / 1000, args.expire)))
 }

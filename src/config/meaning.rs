@@ -17,7 +17,7 @@ const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 pub(super) const FORMATS: [(&str, LogFormat); 3] = [("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 pub(super) const DURABILITIES: [(&str, Durability); 2] = [("sync", Durability::Sync), ("interval", Durability::Interval)];
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{} is not an address and a port such as \"127.0.0.1:8080\"", quoted(text)))
@@ -63,6 +63,9 @@ pub(super) fn level(text: &str) -> Result<String, String> {
     let not_one =
         || format!("{} is not a level such as \"info\", nor levels of parts such as \"info,tallycast::store=debug\"", quoted(text));
     let mut parts = text.split(',').map(str::trim);
+    if parts.clone().any(|p| p.rsplit('=').next().is_some_and(|level| level.eq_ignore_ascii_case("trace"))) {
+        return Err("this program has no lines of the level trace: debug shows everything there is".to_owned());
+    }
     if let Some(word) = parts.clone().find(|p| !p.contains(['=', ':', '[']) && !LEVELS.contains(&p.to_lowercase().as_str())) {
         return Err(match nearest(word, LEVELS.into_iter()) {
             Some(offer) => format!("{}; did you mean {offer}?", not_one()),
@@ -75,8 +78,20 @@ pub(super) fn level(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Whoever has a UserSig can try secrets on it as fast as his machine computes: shorter ones than this are found.
+const SECRET_CHARACTERS_MIN: usize = 16;
+/// Texts of examples, which everybody knows.
+const PLACEHOLDERS: [&str; 2] = ["put a long random text here", "put-a-long-random-text-here"];
+
 /// An empty item is no secret and no fault: during a rotation a variable that holds the other one is often empty.
 pub(super) fn secret(text: &str) -> Result<Option<Secret>, String> {
+    let better = "make one with: openssl rand -hex 32";
+    if PLACEHOLDERS.iter().any(|known| text.trim().eq_ignore_ascii_case(known)) {
+        return Err(format!("a secret is the text of an example, which everybody knows; {better}"));
+    }
+    if (1..SECRET_CHARACTERS_MIN).contains(&text.chars().count()) {
+        return Err(format!("a secret has fewer than {SECRET_CHARACTERS_MIN} characters, so that it can be guessed; {better}"));
+    }
     if text.trim() != text || text.contains(char::is_control) {
         return Err("a secret has white space at an end, or a control character in it".to_owned());
     }

@@ -97,6 +97,13 @@ pub enum Durability {
     Interval,
 }
 
+impl Durability {
+    /// The word for it in a configuration.
+    pub fn name(self) -> &'static str {
+        meaning::DURABILITIES.iter().find(|(_, meant)| *meant == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// What one hot room may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {

@@ -73,14 +73,15 @@ pub const SETTINGS: &[Setting] = &[
         "log.level",
         Text,
         "info",
-        "What is logged: off, error, warn, info, debug or trace, also for a part (\"info,tallycast::store=debug\").",
+        "What is logged: off, error, warn, info or debug, also for a part (\"info,tallycast::store=debug\").",
     ),
     Setting::new("log.format", Text, "auto", "\"pretty\", \"json\", or \"auto\": pretty on a terminal, JSON lines elsewhere."),
     Setting::new("app.sdk_app_id", Number, "1400000000", "The app's id, as clients name it in sdkappid."),
     Setting::secret(
         "app.secret_keys",
         List,
-        "The secrets of UserSigs, their characters as they stand. The first signs, all verify. There is no default.",
+        "The secrets of UserSigs, their characters as they stand, at least 16 (openssl rand -hex 32 makes one). \
+         The first signs, all verify. There is no default.",
     ),
     Setting::new("app.admins", List, "administrator", "Users who may call REST and have an owner's rights in every group."),
     Setting::new("store.kind", Text, "embedded", "Where counters are kept."),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct Sources {
     pub(super) faults: Vec<Fault>,
     /// The file could not be read as a whole, so what is missing may well be in it.
     pub(super) torn: bool,
+    /// The files that every user of the machine can read.
+    open_files: Vec<Arc<str>>,
 }
 
 impl Sources {
@@ -45,6 +48,9 @@ impl Sources {
     /// Lays down a TOML file.
     pub fn file(mut self, path: &Path) -> Self {
         let name: Arc<str> = path.display().to_string().into();
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
+            self.open_files.push(name.clone());
+        }
         match std::fs::read_to_string(path).map(Zeroizing::new) {
             Ok(text) => self.text(&name, &text),
             Err(e) => {
@@ -53,6 +59,22 @@ impl Sources {
                 self
             }
         }
+    }
+
+    /// What is right and should be otherwise all the same: secrets in a file that every user of the machine can read.
+    pub fn warnings(&self) -> Vec<Fault> {
+        let has_secret = |given: &Given| match &given.value {
+            Value::One(text) => !text.is_empty(),
+            Value::Many(items) => items.iter().any(|item| !item.is_empty()),
+        };
+        let warning = |(path, given): (&&str, &Given)| match &given.origin {
+            Origin::File(name, _) if self.open_files.contains(name) && has_secret(given) && find(path).is_some_and(|s| s.secret) => {
+                let message = format!("every user of this machine can read the secret: chmod 600 {name}");
+                Some(Fault { path: path.to_string(), message, origin: given.origin.clone() })
+            }
+            _ => None,
+        };
+        self.given.iter().filter_map(warning).collect()
     }
 
     /// Lays down the text of a TOML file of this name.

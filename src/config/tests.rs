@@ -78,7 +78,12 @@ fn flags_beat_the_environment_beats_the_file_beats_defaults() {
         file(text).flag("--data", "store.path", Some("flag")).environment(vars.clone()).flag("--listen", "listen", None).read().unwrap();
     assert_eq!((config.listen.port(), config.shards, config.store.path.to_str()), (1, 2, Some("flag")));
     // The order in which they are laid down does not matter.
-    let config = Sources::new().environment(vars).text("t.toml", text).flag("--secret", "app.secret_keys", Some("x")).read().unwrap();
+    let config = Sources::new()
+        .environment(vars)
+        .text("t.toml", text)
+        .flag("--secret", "app.secret_keys", Some("a secret long enough"))
+        .read()
+        .unwrap();
     assert_eq!((config.shards, config.store.path.to_str()), (2, Some("variable")));
 }
 
@@ -114,7 +119,7 @@ fn the_reader_asks_for_every_setting_of_the_table_once() {
 #[test]
 fn lists_come_with_commas_from_the_environment() {
     let vars = [
-        ("TALLYCAST_APP__SECRET_KEYS", "new, old,"),
+        ("TALLYCAST_APP__SECRET_KEYS", "the-new-secret-123, the-old-secret-456,"),
         ("TALLYCAST_APP__ADMINS", "a,b c"),
         ("TALLYCAST_SECURITY__ALLOWED_ORIGINS", "https://One.example,http://two.example:8080"),
     ];
@@ -123,7 +128,7 @@ fn lists_come_with_commas_from_the_environment() {
     let origins = ["https://one.example", "http://two.example:8080"].map(String::from).to_vec();
     assert_eq!(config.security.allowed_origins, AllowedOrigins::List(origins));
     let user = UserId::parse("u").unwrap();
-    for secret in ["new", "old"] {
+    for secret in ["the-new-secret-123", "the-old-secret-456"] {
         let theirs = Keyring::new(1_400_000_000, vec![crate::auth::Secret::new(secret).unwrap()]).unwrap();
         assert!(config.app.keyring.verify(&user, &theirs.sign(&user, 1, 1), 1).is_ok(), "{secret}");
     }
@@ -262,6 +267,8 @@ fn the_senses_of_single_values_are_checked() {
         "push.min_interval_of.Public = '61s'",
         "log.level = ''",
         "log.level = 'info,x=loud'",
+        "log.level = 'trace'",
+        "log.level = 'warn,tallycast::store=Trace'",
         "log.format = 'xml'",
         "app.admins = [5]",
         "app.admins = ['']",
@@ -274,7 +281,7 @@ fn the_senses_of_single_values_are_checked() {
         assert_eq!(faults(file(bad)).len(), 1, "{bad}: {:#?}", faults(file(bad)));
     }
     for good in
-        ["internal_listen = '127.0.0.1:9090'", "log.level = 'warn,tallycast::store=trace'", "log.level = 'OFF'", "push.min_interval = '1m'"]
+        ["internal_listen = '127.0.0.1:9090'", "log.level = 'warn,tallycast::store=debug'", "log.level = 'OFF'", "push.min_interval = '1m'"]
     {
         assert_eq!(faults(file(good)), [""; 0], "{good}");
     }
@@ -286,6 +293,15 @@ fn an_app_without_a_secret_is_refused() {
         let found = faults(Sources::new().text("t.toml", text));
         assert!(found.len() == 1 && found[0].contains("no secret is given"), "{found:#?}");
     }
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_refused() {
+    for (bad, why) in [("12345", "fewer than 16"), ("fifteen-letters", "fewer than 16"), ("put a long random text here", "of an example")] {
+        let found = faults(Sources::new().text("t.toml", &format!("app.secret_keys = ['{bad}', '{SECRET}']")));
+        assert!(found.len() == 1 && found[0].contains(why) && found[0].contains("openssl rand") && !found[0].contains(bad), "{found:#?}");
+    }
+    assert_eq!(faults(Sources::new().text("t.toml", "app.secret_keys = ['sixteen-letters!', '']")), [""; 0]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Planning reads and decides, applying changes: a refused command therefore cannot leave a trace, and a journal that is
 //! applied again gives the same group. What was applied can be taken back while its commit is open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 
@@ -54,11 +54,8 @@ impl Group {
     pub fn plan_create(profile: Profile, named: Vec<(UserId, Member)>, now_seconds: u64) -> Effect {
         let owner = profile.owner.iter().filter(|_| profile.kind != GroupType::AvChatRoom);
         let mut members: Vec<_> = owner.map(|user| (user.clone(), Member::new(Role::Owner, now_seconds))).collect();
-        for (user, member) in named {
-            if !members.iter().any(|(known, _)| *known == user) {
-                members.push((user, member));
-            }
-        }
+        let mut known: HashSet<_> = members.iter().map(|(user, _)| user.clone()).collect();
+        members.extend(named.into_iter().filter(|(user, _)| known.insert(user.clone())));
         Effect::Created { profile: Box::new(profile), members }
     }
 
@@ -91,8 +88,10 @@ impl Group {
                 Err(Refusal::new(Code::InvalidParameter, "the list of keys is empty: leave it out to delete all counters"))
             }
             Write::Delete(keys) => {
-                let listed = |counter: &&Counter| keys.as_ref().is_none_or(|keys| keys.contains(&counter.key));
-                let found: Vec<_> = self.counters.iter().filter(listed).map(|c| c.key.clone()).collect();
+                let found = match keys {
+                    Some(keys) => self.counters.existing(keys),
+                    None => self.counters.iter().map(|counter| counter.key.clone()).collect(),
+                };
                 let version = if found.is_empty() { self.version } else { next };
                 let effect = (!found.is_empty()).then_some(Effect::Deleted { version, keys: found });
                 Ok((effect, Answer { version, values: SmallVec::new() }))
@@ -147,13 +146,14 @@ impl Group {
         if !allowed {
             return Err(Refusal::new(Code::NotPermitted, "you may not add members to this group"));
         }
-        let (mut listed, mut members) = (Listed::default(), Vec::new());
+        let (mut listed, mut members, mut joining) = (Listed::default(), Vec::new(), HashSet::new());
         for user in users {
-            if self.members.contains_key(user) || listed.success.contains(user) {
+            if self.members.contains_key(user) || joining.contains(user) {
                 listed.existed.push(user.clone());
             } else if self.members.len() + members.len() >= self.members_max(members_max) {
                 listed.failure.push(user.clone());
             } else {
+                joining.insert(user);
                 members.push((user.clone(), Member::new(Role::Member, now_seconds)));
                 listed.success.push(user.clone());
             }
@@ -174,14 +174,14 @@ impl Group {
         if rank <= Rank::Member {
             return Err(Refusal::new(Code::NotPermitted, "only the owner and the group's admins may remove members"));
         }
-        let (mut listed, mut leaving) = (Listed::default(), Vec::new());
+        let (mut listed, mut leaving, mut known) = (Listed::default(), Vec::new(), HashSet::new());
         for user in users {
             let theirs = self.rank(user);
             if theirs >= rank || theirs == Rank::Owner {
                 listed.failure.push(user.clone());
                 continue;
             }
-            if theirs > Rank::Stranger && !leaving.contains(user) {
+            if theirs > Rank::Stranger && known.insert(user) {
                 leaving.push(user.clone());
             }
             listed.success.push(user.clone());
@@ -238,7 +238,7 @@ pub enum Undo {
     Whole(Option<Box<Group>>),
     /// The version before, and what each key held.
     Values(u64, SmallVec<[Option<(i64, u64)>; 1]>),
-    /// The version before, and the counters with their places, in the order in which they were taken.
+    /// The version before, and the counters with their places, in order.
     Deleted(u64, Vec<(usize, Counter)>),
     /// Nobody was there before.
     Joined,
@@ -262,7 +262,7 @@ pub fn apply(state: &mut Option<Box<Group>>, effect: &Effect) -> Undo {
         }
         (Effect::Deleted { version, keys }, Some(group)) => {
             let before = std::mem::replace(&mut group.version, *version);
-            Undo::Deleted(before, keys.iter().filter_map(|key| group.counters.take(key)).collect())
+            Undo::Deleted(before, group.counters.take_all(keys))
         }
         (Effect::Joined { members }, Some(group)) => {
             group.members.extend(members.iter().cloned());
@@ -295,17 +295,15 @@ pub fn take_back(state: &mut Option<Box<Group>>, effect: &Effect, undo: Undo) {
             for ((key, _), before) in values.iter().zip(before).rev() {
                 match before {
                     Some((value, version)) => drop(group.counters.put(key, value, version)),
-                    None => drop(group.counters.take(key)),
+                    None => group.counters.take_newest(key),
                 }
             }
         }
         (Undo::Deleted(version, taken), _) => {
             group.version = version;
-            for (at, counter) in taken.into_iter().rev() {
-                group.counters.put_back(at, counter);
-            }
+            group.counters.put_back_all(taken);
         }
-        (Undo::Joined, Effect::Joined { members }) => group.members.retain(|user, _| !members.iter().any(|(joined, _)| joined == user)),
+        (Undo::Joined, Effect::Joined { members }) => members.iter().for_each(|(joined, _)| drop(group.members.remove(joined))),
         (Undo::Left(members, owner), _) => {
             group.members.extend(members);
             group.profile.owner = owner;

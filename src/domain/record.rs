@@ -84,7 +84,7 @@ pub enum Entry {
 pub struct Record {
     /// Whose.
     pub group: GroupId,
-    /// When it was applied.
+    /// When it was applied, by the store's time.
     pub at: UnixMillis,
     /// What it changed; a delete that found nothing changes nothing, and is kept for its operation alone.
     pub effect: Option<Effect>,

@@ -15,6 +15,7 @@ use super::handshake::{self, Wanted};
 use super::head::{self, HeadFault};
 use super::session::Session;
 use crate::protocol::close::Close;
+use crate::seldom;
 
 /// How often connections are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -67,6 +68,7 @@ impl Door {
                 let limits = &self.shard.node.limits;
                 self.shard.node.users.sweep([limits.writes, limits.reads], self.shard.node.micros(now));
                 self.gate.addresses.sweep(now);
+                seldom::tell_rest();
             }
         }
     }

@@ -15,19 +15,21 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::Door;
 use super::session::{Due, Login, Session};
 use super::wire::Wire;
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
-use crate::group::node::unix_millis;
 use crate::group::outbox::{Bell, IN_FLIGHT_MAX};
 use crate::group::{self, Ask, Command, Origin};
 use crate::protocol::answer::{Data, put_answer};
 use crate::protocol::close::Close;
 use crate::protocol::frame;
 use crate::protocol::push::{KickedOut, kicked_out};
-use crate::protocol::request::{Body, Cmd, Frame, Id};
+use crate::protocol::request::{Body, Cmd, FieldLimits, Frame, Id};
 use crate::users::ConnId;
 
-/// Frames handled before others have their turn.
-const FRAMES_AT_ONCE: usize = 32;
+/// Bytes of messages handled before others have their turn …
+const BYTES_AT_ONCE: usize = 4096;
+/// … of which each message takes so many at least, however short it is.
+const BYTES_A_MESSAGE: usize = 128;
 /// A larger read buffer is zero-filled at every read and stays resident.
 const READ_BUFFER_BYTES: usize = 512;
 
@@ -63,7 +65,7 @@ enum Next {
     /// There may be more.
     More,
     /// A request that has to wait for something.
-    Slow(Box<(Id, Body)>),
+    Slow(Box<(Id, Body, Instant)>),
     /// The end.
     Leave(Leave),
 }
@@ -103,8 +105,8 @@ impl Connection {
                     Next::Leave(leave) => return leave,
                     Next::Slow(request) => {
                         self.door.turnstile.pass().await;
-                        let (id, body) = *request;
-                        if let Err(leave) = Box::pin(self.clone().slow(id, body, socket)).await {
+                        let (id, body, asked_at) = *request;
+                        if let Err(leave) = Box::pin(self.clone().slow(id, body, asked_at, socket)).await {
                             return leave;
                         }
                     }
@@ -146,7 +148,8 @@ impl Connection {
     fn read(&self, socket: &mut Socket) -> Next {
         let now = Instant::now();
         socket.get_mut().look_again();
-        for _ in 0..FRAMES_AT_ONCE {
+        let mut handled = 0;
+        while handled < BYTES_AT_ONCE {
             if self.bell.in_flight.get() >= IN_FLIGHT_MAX {
                 return Next::More;
             }
@@ -167,6 +170,7 @@ impl Connection {
                 Err(e) => return Next::Leave(fault_of(e)),
             };
             self.session.borrow_mut().heard(now);
+            handled += message.len().max(BYTES_A_MESSAGE);
             match message {
                 Message::Text(text) => {
                     wire.unfinished = 0;
@@ -201,20 +205,21 @@ impl Connection {
             let refusal = Refusal::new(Code::NotLoggedIn, "log in first");
             return self.fault(Some(frame.cmd), &frame.id, refusal, now);
         }
-        let body = match frame.body(limits.user_list_max) {
+        let keys_max = self.door.shard.node.limits.keys_max;
+        let body = match frame.body(FieldLimits { users_max: limits.user_list_max, keys_max }) {
             Ok(body) => body,
             Err(refusal) if refusal.code == Code::InvalidParameter => return self.fault(Some(frame.cmd), &frame.id, refusal, now),
             Err(refusal) => {
-                self.answer(frame.cmd, &frame.id, &Err(refusal));
+                self.answer(frame.cmd, &frame.id, &Err(refusal), now);
                 return Next::More;
             }
         };
         let (group, ask) = match body {
             Body::Ping => {
-                self.answer(frame.cmd, &frame.id, &Ok(Data::Empty));
+                self.answer(frame.cmd, &frame.id, &Ok(Data::Empty), now);
                 return Next::More;
             }
-            Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(Box::new((frame.id, body))),
+            Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(Box::new((frame.id, body, now))),
             Body::DismissGroup(group) => (group, Ask::Dissolve),
             Body::JoinGroup(group) => (group, Ask::Join),
             Body::QuitGroup(group) => (group, Ask::Quit),
@@ -227,11 +232,11 @@ impl Connection {
         let Some(Login { user, .. }) = login else { return Next::More };
         if matches!(ask, Ask::Join) && self.has_too_many_groups(&group) {
             let refusal = Refusal::new(Code::TooManyGroups, "this connection is in as many groups as it may be: quit one first");
-            self.answer(frame.cmd, &frame.id, &Err(refusal));
+            self.answer(frame.cmd, &frame.id, &Err(refusal), now);
             return Next::More;
         }
         self.bell.told(matches!(ask, Ask::Join));
-        let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id);
+        let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id, now);
         self.door.shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
         Next::More
     }
@@ -239,7 +244,7 @@ impl Connection {
     fn fault(&self, cmd: Option<Cmd>, id: &Id, refusal: Refusal, now: Instant) -> Next {
         match self.session.borrow_mut().fault(&self.door.gate.limits, now) {
             Err(close) => return Next::Leave(Leave::Close(close)),
-            Ok(()) => self.put_answer(cmd, id, &Err(refusal)),
+            Ok(()) => self.put_answer(cmd, id, &Err(refusal), now),
         }
         Next::More
     }
@@ -252,13 +257,20 @@ impl Connection {
         max > 0 && places.len() + joining >= max && !places.iter().any(|place| place.room.borrow().group == *group)
     }
 
-    /// Answers at once.
-    pub(super) fn answer(&self, cmd: Cmd, id: &Id, answer: &Result<Data, Refusal>) {
-        self.put_answer(Some(cmd), id, answer);
+    /// Answers at once a request that was read at that time.
+    pub(super) fn answer(&self, cmd: Cmd, id: &Id, answer: &Result<Data, Refusal>, asked_at: Instant) {
+        self.put_answer(Some(cmd), id, answer, asked_at);
     }
 
-    fn put_answer(&self, cmd: Option<Cmd>, id: &Id, answer: &Result<Data, Refusal>) {
+    fn put_answer(&self, cmd: Option<Cmd>, id: &Id, answer: &Result<Data, Refusal>, asked_at: Instant) {
+        if let Some(cmd) = cmd {
+            self.door.shard.metrics().answer_times[cmd as usize].record(asked_at.elapsed());
+        }
         self.door.shard.metrics().answers.add(cmd, answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok));
+        if let Err(Refusal { code, message, .. }) = answer {
+            let (address, cmd) = (self.address, cmd.map(Cmd::name));
+            tracing::debug!(%address, connection = %self.id.get(), cmd, code = code.number(), "refused: {message}");
+        }
         let mut json = Vec::with_capacity(128);
         put_answer(&mut json, id, answer);
         let mut framed = Vec::with_capacity(json.len() + 4);

@@ -12,25 +12,26 @@ use tokio_tungstenite::tungstenite::protocol::WebSocket;
 use super::connection::{Connection, Leave};
 use super::session::Login;
 use super::wire::Wire;
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::NewGroup;
 use crate::domain::name::{GroupId, UserId};
 use crate::group::inbox::Letter;
-use crate::group::node::unix_millis;
 use crate::group::{Ask, Command, Door, Origin};
 use crate::protocol::answer::Data;
 use crate::protocol::close::Close;
 use crate::protocol::request::{Body, Cmd, Id};
+use crate::seldom;
 use crate::store::{LoadError, Relation};
 
 impl Connection {
-    pub(super) async fn slow(self: Rc<Self>, id: Id, body: Body, socket: &mut WebSocket<Wire>) -> Result<(), Leave> {
+    pub(super) async fn slow(self: Rc<Self>, id: Id, body: Body, asked_at: Instant, socket: &mut WebSocket<Wire>) -> Result<(), Leave> {
         match body {
-            Body::Login { user, sig } => self.log_in(&id, user, &sig).await?,
-            Body::Logout => self.log_out(&id).await?,
+            Body::Login { user, sig } => self.log_in(&id, user, &sig, asked_at).await?,
+            Body::Logout => self.log_out(&id, asked_at).await?,
             Body::CreateGroup(group, new) => {
                 let answer = self.create(group, new).await;
-                self.answer(Cmd::CreateGroup, &id, &answer);
+                self.answer(Cmd::CreateGroup, &id, &answer, asked_at);
             }
             _ => {}
         }
@@ -39,18 +40,20 @@ impl Connection {
         Ok(())
     }
 
-    async fn log_in(&self, id: &Id, user: UserId, sig: &str) -> Result<(), Leave> {
+    async fn log_in(&self, id: &Id, user: UserId, sig: &str, asked_at: Instant) -> Result<(), Leave> {
         let (gate, shard, now) = (&self.door.gate, &self.door.shard, Instant::now());
         if gate.addresses.is_banned(self.address, now) {
-            return self.ban(id);
+            return self.ban(id, asked_at);
         }
         let verified = match gate.keys.get().verify(&user, sig, unix_millis() / 1000) {
             Ok(verified) => verified,
             Err(e) => {
+                let (address, code) = (self.address, e.code().number());
+                seldom!(info, ("login refused", code), %address, user = user.as_str(), code, "a login was refused: {e}");
                 if !gate.addresses.bad_login(self.address, now) {
-                    return self.ban(id);
+                    return self.ban(id, asked_at);
                 }
-                self.answer(Cmd::Login, id, &Err(Refusal::new(e.code(), e.to_string())));
+                self.answer(Cmd::Login, id, &Err(Refusal::new(e.code(), e.to_string())), asked_at);
                 return Err(Leave::Close(Close::BAD_LOGIN));
             }
         };
@@ -64,7 +67,7 @@ impl Connection {
                     Ok(Data::Login { user, expires_at, admin, repeat: true })
                 }
             };
-            self.answer(Cmd::Login, id, &answer);
+            self.answer(Cmd::Login, id, &answer, asked_at);
             return Ok(());
         }
         // Registered first, read afterwards: a membership that is made meanwhile is seen by one of the two.
@@ -76,17 +79,18 @@ impl Connection {
         let groups = match self.relations(&user).await {
             Ok(groups) => groups,
             Err(e) => {
-                tracing::error!("cannot read a user's groups: {e}");
+                seldom!(error, ("groups of a user", 0), user = user.as_str(), "cannot read a user's groups: {e}");
                 self.leave_user();
-                self.answer(Cmd::Login, id, &Err(cannot_read()));
+                self.answer(Cmd::Login, id, &Err(cannot_read()), asked_at);
                 return Ok(());
             }
         };
         if !entered.known.swap(true, Ordering::Relaxed) {
             self.remember(&user);
         }
+        tracing::debug!(address = %self.address, user = user.as_str(), connection = %self.id.get(), "logged in");
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
-        self.answer(Cmd::Login, id, &Ok(data));
+        self.answer(Cmd::Login, id, &Ok(data), asked_at);
         let max = self.door.gate.limits.groups_per_connection_max;
         let max = if max == 0 { usize::MAX } else { max };
         // Anybody may have been added to any number of groups: more than he can sit in are not even looked at.
@@ -108,18 +112,20 @@ impl Connection {
         self.door.shard.node.store.has_account(user.clone(), Box::new(tell));
     }
 
-    fn ban(&self, id: &Id) -> Result<(), Leave> {
+    fn ban(&self, id: &Id, asked_at: Instant) -> Result<(), Leave> {
+        let address = self.address;
+        seldom!(warn, ("banned", 0), %address, "no login is looked at: too many from this address failed within a minute");
         let refusal = Refusal::new(Code::TooManyBadLogins, "too many logins from your address failed: try again in a minute").after(60_000);
-        self.answer(Cmd::Login, id, &Err(refusal));
+        self.answer(Cmd::Login, id, &Err(refusal), asked_at);
         Err(Leave::Close(Close::TOO_MANY_BAD_LOGINS))
     }
 
-    async fn log_out(&self, id: &Id) -> Result<(), Leave> {
+    async fn log_out(&self, id: &Id, asked_at: Instant) -> Result<(), Leave> {
         while self.bell.in_flight.get() > 0 && self.bell.closing.borrow().is_none() {
             poll_fn(|cx| self.bell.poll_rung(cx)).await;
         }
         self.leave_user();
-        self.answer(Cmd::Logout, id, &Ok(Data::Empty));
+        self.answer(Cmd::Logout, id, &Ok(Data::Empty), asked_at);
         Ok(())
     }
 

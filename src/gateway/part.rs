@@ -1,6 +1,7 @@
 //! The end of a connection: out of its rooms, the close frame really sent, then read and dropped for a moment so that closing
 //! does not reset what is still on its way.
 
+use std::borrow::Cow;
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -12,12 +13,14 @@ use tokio::net::TcpStream;
 use super::connection::{Connection, Leave};
 use crate::protocol::close::Close;
 use crate::protocol::frame;
+use crate::seldom;
 
 const LINGER: Duration = Duration::from_secs(1);
 
 impl Connection {
     pub(super) async fn part(self: Rc<Self>, stream: Rc<TcpStream>, leave: Leave) {
         let shard = self.door.shard.clone();
+        self.tell_why(&leave);
         self.leave_user();
         // Whoever looks at the time has nothing more to say here.
         self.bell.closing.borrow_mut().get_or_insert(Close::NORMAL);
@@ -30,6 +33,19 @@ impl Connection {
         let _ = tokio::time::timeout(LINGER, self.empty(&stream)).await;
         drop(stream);
         self.vanish();
+    }
+
+    fn tell_why(&self, leave: &Leave) {
+        let (session, address) = (self.session.borrow(), self.address);
+        let user = session.login.as_ref().map(|login| login.user.id.as_str());
+        match leave {
+            Leave::Gone => tracing::debug!(%address, user, connection = %self.id.get(), "a connection ended"),
+            Leave::Close(Close { code, reason: Cow::Borrowed(reason) }) => {
+                seldom!(info, ("closed", (*code).into()), %address, user, code, "a connection was closed: {reason}");
+            }
+            // A server that is stopping closes all of them, and says so in one line.
+            Leave::Close(Close { code, .. }) => tracing::debug!(%address, user, code, "a connection was closed: the server is stopping"),
+        }
     }
 
     /// Forgets the connection; its socket closes.

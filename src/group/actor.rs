@@ -12,6 +12,7 @@ use super::{Ask, Command, Door, Limits, Origin};
 use crate::domain::UnixMillis;
 use crate::domain::code::Refusal;
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
+use crate::domain::keyed::{Keyed, Places};
 use crate::domain::member::GroupType;
 use crate::domain::name::{CounterKey, GroupId, UserId};
 use crate::domain::record::{Effect, Operation, Record};
@@ -30,8 +31,10 @@ pub const MAILBOX_MAX: usize = 65_536;
 pub struct Moment<'a> {
     /// Microseconds of a clock that never runs backwards.
     pub micros: u64,
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch, as people are shown it.
     pub unix: UnixMillis,
+    /// The store's time, by which operations are remembered.
+    pub stamp: UnixMillis,
     /// The limits in force.
     pub limits: &'a Limits,
     /// Keys of operation prints.
@@ -133,6 +136,12 @@ pub struct Change {
     pub version: u64,
 }
 
+impl Keyed for Change {
+    fn key(&self) -> &CounterKey {
+        &self.key
+    }
+}
+
 impl Actor {
     /// An actor that waits for its group to be loaded.
     pub fn new(id: GroupId, shards: usize) -> Self {
@@ -197,21 +206,24 @@ impl Actor {
 
     /// The open batch is committed: what is to be told, and the newest value of each changed key.
     pub fn committed(&mut self) -> (Vec<Step>, Vec<Change>, usize) {
-        let mut changes: Vec<Change> = Vec::new();
+        let (mut changes, mut places) = (Vec::<Change>::new(), Places::default());
         let mut writes = 0;
         for Applied { effect, .. } in self.open.drain(..) {
             let mut change = |key: CounterKey, value, version| {
                 writes += 1;
-                match changes.iter_mut().find(|c| c.key == key) {
-                    Some(old) => *old = Change { key, value, version },
-                    None => changes.push(Change { key, value, version }),
+                match places.find(&changes, key.as_str()) {
+                    Some(at) => changes[at] = Change { key, value, version },
+                    None => {
+                        changes.push(Change { key, value, version });
+                        places.pushed(&changes);
+                    }
                 }
             };
             match effect {
                 Some(Effect::Changed { version, values }) => values.into_iter().for_each(|(key, value)| change(key, Some(value), version)),
                 Some(Effect::Deleted { version, keys }) => keys.into_iter().for_each(|key| change(key, None, version)),
                 Some(Effect::Dissolved) => {
-                    changes.clear();
+                    (changes, places) = Default::default();
                     // A group that is made under this id is another one.
                     self.replays = Replays::default();
                 }
@@ -333,9 +345,9 @@ impl Actor {
         }
         let (print, operation) = operation.unzip();
         if let (Some(print), Some(operation)) = (print, &operation) {
-            self.replays.keep(print, operation.print, operation.answer.clone(), at.unix);
+            self.replays.keep(print, operation.print, operation.answer.clone(), at.stamp);
         }
-        let record = Record { group: self.id.clone(), at: at.unix, effect, operation };
+        let record = Record { group: self.id.clone(), at: at.stamp, effect, operation };
         keep(&record);
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });

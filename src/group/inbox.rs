@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::Command;
+use crate::domain::keyed::{Keyed, Places};
 use crate::domain::name::{CounterKey, GroupId};
 use crate::protocol::close::Close;
 use crate::protocol::request::Cmd;
@@ -29,6 +30,50 @@ pub struct Update {
     pub frame: Bytes,
     /// Whether the frame tells that the key is gone.
     pub deleted: bool,
+}
+
+impl Keyed for Update {
+    fn key(&self) -> &CounterKey {
+        &self.key
+    }
+}
+
+/// The newest update of each key.
+#[derive(Default)]
+pub struct Updates {
+    list: SmallVec<[Update; 1]>,
+    places: Places,
+}
+
+impl Updates {
+    /// Takes a newer update in. True: it took an older one's place.
+    pub fn put(&mut self, update: &Update) -> bool {
+        match self.places.find(&self.list, update.key.as_str()) {
+            Some(at) => {
+                self.list[at] = update.clone();
+                true
+            }
+            None => {
+                self.list.push(update.clone());
+                self.places.pushed(&self.list);
+                false
+            }
+        }
+    }
+
+    /// Keeps those alone that are wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&Update) -> bool) {
+        self.list.retain(|update| wanted(update));
+        self.places = Places::of(&self.list);
+    }
+}
+
+impl std::ops::Deref for Updates {
+    type Target = [Update];
+
+    fn deref(&self) -> &[Update] {
+        &self.list
+    }
 }
 
 /// What a connection's place in a group becomes.
@@ -56,8 +101,8 @@ pub enum Letter {
     Dissolved(GroupId, Bytes),
     /// The store has a group for an actor there.
     Loaded(GroupId, Result<Loaded, LoadError>),
-    /// The oldest open commit of that shard is through.
-    Committed(Result<Lsn, CommitError>),
+    /// The commit that the shard gave this number is through. A store that breaks may answer a later commit first.
+    Committed(u64, Result<Lsn, CommitError>),
 }
 
 /// All that was said since the last look.
@@ -66,7 +111,7 @@ pub struct Mail {
     /// In order.
     pub letters: Vec<Letter>,
     /// Newest values of each group; to be handed on after the letters.
-    pub news: HashMap<GroupId, SmallVec<[Update; 1]>>,
+    pub news: HashMap<GroupId, Updates>,
 }
 
 /// A shard's inbox.
@@ -95,14 +140,11 @@ impl Inbox {
     pub fn publish(&self, group: &GroupId, updates: &[Update]) {
         let mut mail = self.mail();
         if !mail.news.contains_key(group) {
-            mail.news.insert(group.clone(), SmallVec::new());
+            mail.news.insert(group.clone(), Updates::default());
         }
         if let Some(news) = mail.news.get_mut(group) {
             for update in updates {
-                match news.iter_mut().find(|old| old.key == update.key) {
-                    Some(old) => *old = update.clone(),
-                    None => news.push(update.clone()),
-                }
+                news.put(update);
             }
         }
         drop(mail);
@@ -119,6 +161,11 @@ impl Inbox {
     /// Whether letters wait: what the shard itself is told now comes after them.
     pub fn has_letters(&self) -> bool {
         self.has_letters.load(Ordering::Acquire)
+    }
+
+    /// How many letters wait.
+    pub fn depth(&self) -> usize {
+        self.mail().letters.len()
     }
 
     /// Rings without a letter: the shard has work of its own.

@@ -14,7 +14,7 @@ pub mod shard;
 mod steps;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::domain::code::Refusal;
 use crate::domain::command::Write;
@@ -69,8 +69,8 @@ impl Ask {
 
 /// Where an answer goes.
 pub enum Door {
-    /// To a request on a socket.
-    Socket(ConnId, Cmd, Id),
+    /// To a request on a socket, which was read at that time.
+    Socket(ConnId, Cmd, Id, Instant),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
     /// To nobody.

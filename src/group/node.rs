@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::inbox::{Inbox, Letter};
 use super::{Command, Limits};
-use crate::domain::UnixMillis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, UserId};
 use crate::domain::replay::PrintKeys;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{Reload, ShardMetrics};
 use crate::store::{Batch, Store};
 use crate::users::{ConnId, Users};
 
@@ -34,6 +33,8 @@ pub struct Node {
     pub replays: AtomicUsize,
     /// Set once when the node drains: no new work is taken.
     pub draining: AtomicBool,
+    /// What became of the last SIGHUP.
+    pub reload: Reload,
     calls: Mutex<BTreeMap<(&'static str, u32), u64>>,
     started: Instant,
     hasher: RandomState,
@@ -51,6 +52,7 @@ impl Node {
             metrics: (0..shards).map(|_| ShardMetrics::default()).collect(),
             replays: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            reload: Reload::default(),
             calls: Mutex::default(),
             started: Instant::now(),
             hasher: RandomState::new(),
@@ -123,9 +125,4 @@ impl Node {
         let max = self.limits.replay_answers_max;
         max == 0 || self.replays.load(Ordering::Relaxed) < max
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub fn unix_millis() -> UnixMillis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -7,6 +7,7 @@ use super::{Ask, Origin};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
 use crate::domain::group::{Caller, Group};
+use crate::domain::keyed::Places;
 use crate::domain::member::{GroupType, NewGroup, Profile};
 use crate::domain::name::{CounterKey, OpId, UserId};
 use crate::domain::record::{Answer, Effect, Operation};
@@ -170,17 +171,17 @@ impl Actor {
 }
 /// The keys of a write, each once, with their new values, made of the command and what is kept of its result.
 fn after(write: &Write, answer: &Answer) -> Items {
-    let mut counters = Items::new();
+    let (mut counters, mut places) = (Items::new(), Places::default());
     let Write::Change(mode, items) = write else { return counters };
     for (key, value) in items {
-        match (counters.iter_mut().find(|(k, _)| k == key), mode) {
+        match (places.find(&counters, key.as_str()), mode) {
             // What was set is what the command says; a repeat may name the keys in another order.
-            (Some(counter), Mode::Set) => counter.1 = *value,
-            (None, Mode::Set) => counters.push((key.clone(), *value)),
+            (Some(at), Mode::Set) => counters[at].1 = *value,
             (Some(_), _) => {}
-            (None, _) => {
-                let value = answer.values.get(counters.len()).copied().unwrap_or(0);
-                counters.push((key.clone(), value));
+            (None, mode) => {
+                let told = answer.values.get(counters.len()).copied().unwrap_or(0);
+                counters.push((key.clone(), if *mode == Mode::Set { *value } else { told }));
+                places.pushed(&counters);
             }
         }
     }

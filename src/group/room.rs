@@ -8,9 +8,8 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
 
-use super::inbox::Update;
+use super::inbox::{Update, Updates};
 use super::outbox::{Outboxes, Pushed};
 use crate::domain::name::GroupId;
 
@@ -33,7 +32,7 @@ pub struct Room {
     pub min_interval: Duration,
     seats: Vec<Seat>,
     /// The newest frame of each key.
-    updates: SmallVec<[Update; 1]>,
+    updates: Updates,
     version: u64,
     cursor: usize,
     /// Seats to look at until everybody has the newest value.
@@ -51,12 +50,11 @@ pub struct Room {
 impl Room {
     /// A room without members.
     pub fn new(group: GroupId, min_interval: Duration) -> Self {
-        let updates = SmallVec::new();
         Self {
             group,
             min_interval,
             seats: Vec::new(),
-            updates,
+            updates: Updates::default(),
             version: 0,
             cursor: 0,
             left: 0,
@@ -115,12 +113,8 @@ impl Room {
         let mut conflated = 0;
         for update in updates {
             self.version = self.version.max(update.version);
-            match self.updates.iter_mut().find(|old| old.key == update.key) {
-                Some(old) => {
-                    conflated += self.left as u64;
-                    *old = update.clone();
-                }
-                None => self.updates.push(update.clone()),
+            if self.updates.put(update) {
+                conflated += self.left as u64;
             }
         }
         self.joined = None;

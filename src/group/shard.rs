@@ -12,14 +12,16 @@ use std::time::Instant;
 
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
 use super::inbox::{Letter, Mail, Seating};
-use super::node::{Node, unix_millis};
+use super::node::Node;
 use super::outbox::Outboxes;
 use super::room::Room;
 use super::{Ask, Command, Door};
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
-use crate::store::{Batch, CommitError, Lsn};
+use crate::seldom;
+use crate::store::{Batch, CommitError, LoadError, Lsn};
 use crate::users::ConnId;
 
 /// Groups that one shard loads from the store at the same time.
@@ -44,7 +46,9 @@ pub struct Shard {
     pub(super) actors: RefCell<HashMap<GroupId, ActorRef>>,
     with_mail: RefCell<VecDeque<ActorRef>>,
     pub(super) with_news: RefCell<VecDeque<RoomRef>>,
-    open_commits: RefCell<VecDeque<(Instant, Vec<ActorRef>)>>,
+    /// Commits under way by their numbers: since when, and whose records are in each.
+    open_commits: RefCell<HashMap<u64, (Instant, Vec<ActorRef>)>>,
+    commits: Cell<u64>,
     sweeping: RefCell<VecDeque<GroupId>>,
     loading: Cell<usize>,
     pub(super) frames_left: Cell<u64>,
@@ -65,6 +69,7 @@ impl Shard {
             with_mail: RefCell::default(),
             with_news: RefCell::default(),
             open_commits: RefCell::default(),
+            commits: Cell::new(0),
             sweeping: RefCell::default(),
             loading: Cell::new(0),
             frames_left: Cell::new(0),
@@ -85,7 +90,7 @@ impl Shard {
         }
     }
 
-    /// The time, as of this turn.
+    /// The time, as of this turn and what it has done so far.
     pub fn now(&self) -> Instant {
         self.now.get()
     }
@@ -165,6 +170,7 @@ impl Shard {
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
         self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        self.metrics().stalled.set(outboxes.blocked.len() as i64);
         due
     }
 
@@ -189,16 +195,23 @@ impl Shard {
                         self.enqueue(&actor);
                     }
                     Err(e) => {
-                        tracing::error!(%group, "cannot load a group: {e}");
+                        seldom!(error, ("group", 0), %group, "cannot load a group: {e}");
                         self.forget(&group);
-                        let refusal = Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000);
-                        for command in std::mem::take(&mut actor.borrow_mut().mailbox) {
+                        let refusal = match e {
+                            LoadError::Damaged(_) => {
+                                Refusal::new(Code::Internal, "the group cannot be read: the server's store is damaged, and its operator told")
+                            }
+                            _ => Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000),
+                        };
+                        let mail = std::mem::take(&mut actor.borrow_mut().mailbox);
+                        self.metrics().mail.add(-(mail.len() as i64));
+                        for command in mail {
                             self.refuse(command.door, refusal.clone());
                         }
                     }
                 }
             }
-            Letter::Committed(result) => self.settle(result),
+            Letter::Committed(number, result) => self.settle(number, result),
         }
     }
 
@@ -222,6 +235,7 @@ impl Shard {
         }
         guest.last_used = Some(self.now());
         guest.mailbox.push_back(command);
+        self.metrics().mail.add(1);
         drop(guest);
         self.enqueue(&actor);
     }
@@ -253,7 +267,10 @@ impl Shard {
             let at = self.moment();
             let mut guest = actor.borrow_mut();
             guest.queued = false;
+            let waited = guest.mailbox.len() as i64;
             let steps = guest.take_batch(at, |record| batch.push(record));
+            self.metrics().mail.add(guest.mailbox.len() as i64 - waited);
+            self.now.set(Instant::now());
             self.perform(&mut guest, steps);
             self.look_after(&mut guest);
             let committing = guest.phase == Phase::Committing;
@@ -285,15 +302,17 @@ impl Shard {
     }
 
     fn commit(&self, batch: Batch, actors: Vec<ActorRef>) {
-        self.open_commits.borrow_mut().push_back((Instant::now(), actors));
-        let (node, index) = (self.node.clone(), self.index as usize);
-        self.node.store.commit(batch, Box::new(move |result| node.inboxes[index].put(Letter::Committed(result))));
+        let (node, index, number) = (self.node.clone(), self.index as usize, self.commits.get());
+        self.commits.set(number + 1);
+        self.open_commits.borrow_mut().insert(number, (Instant::now(), actors));
+        self.node.store.commit(batch, Box::new(move |result| node.inboxes[index].put(Letter::Committed(number, result))));
     }
 
-    /// The oldest open commit is through: its answers, then its pushes.
-    fn settle(&self, result: Result<Lsn, CommitError>) {
-        let Some((began, actors)) = self.open_commits.borrow_mut().pop_front() else { return };
-        self.metrics().commit.record(began.elapsed());
+    /// A commit is through: its answers, then its pushes.
+    fn settle(&self, number: u64, result: Result<Lsn, CommitError>) {
+        let Some((began, actors)) = self.open_commits.borrow_mut().remove(&number) else { return };
+        self.now.set(Instant::now());
+        self.metrics().commit.record(self.now().saturating_duration_since(began));
         for actor in actors {
             let mut guest = actor.borrow_mut();
             match &result {
@@ -306,7 +325,9 @@ impl Shard {
                 }
                 Err(e) => {
                     let refusal = Refusal::new(Code::Internal, format!("{e}: send it again with the same opID")).after(1000);
+                    let waited = guest.mailbox.len() as i64;
                     let steps = guest.failed(&refusal);
+                    self.metrics().mail.add(guest.mailbox.len() as i64 - waited);
                     self.perform(&mut guest, steps);
                 }
             }
@@ -328,6 +349,7 @@ impl Shard {
         Moment {
             micros: self.node.micros(self.now()),
             unix: unix_millis(),
+            stamp: self.node.store.now(),
             limits: &self.node.limits,
             prints: &self.node.prints,
             generation: self.node.store.generation(),
@@ -343,7 +365,7 @@ impl Shard {
     /// Lets unused actors sleep, and forgets answers whose window is over. To be called a few times a second.
     pub fn sweep(&self) {
         let (now, merged) = (Instant::now(), self.node.store.merged());
-        let horizon = unix_millis().saturating_sub(self.node.limits.replay_millis);
+        let horizon = self.node.store.now().saturating_sub(self.node.limits.replay_millis);
         let count = self.sweeping.borrow().len().min(SWEPT_AT_ONCE);
         for _ in 0..count {
             let Some(group) = self.sweeping.borrow_mut().pop_front() else { break };

@@ -92,9 +92,13 @@ impl Shard {
                 }
                 call(answer);
             }
-            Door::Socket(connection, cmd, id) => {
+            Door::Socket(connection, cmd, id, asked_at) => {
                 let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
                 self.metrics().answers.add(Some(cmd), code);
+                self.metrics().answer_times[cmd as usize].record(self.now().saturating_duration_since(asked_at));
+                if let Err(Refusal { code, message, .. }) = &answer {
+                    tracing::debug!(%connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
+                }
                 let mut json = Vec::with_capacity(160);
                 put_answer(&mut json, &id, &answer);
                 let mut framed = Vec::with_capacity(json.len() + 4);

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::bounded::{self, Name, Unread, first_twice};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::Items;
 use crate::domain::name::{BadName, CounterKey, GroupId, UserId};
@@ -66,10 +67,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// A key or a string that borrows where it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
 fn wrong(field: &str, rule: &str) -> Refusal {
     Refusal::new(Code::InvalidParameter, format!("{field} {rule}"))
 }
@@ -117,30 +114,14 @@ pub fn integer(field: &str, raw: Option<&RawValue>) -> Result<i64, Refusal> {
     digits.parse().map_err(|_| wrong(field, "does not fit in a signed 64-bit integer"))
 }
 
-/// An object of keys and integers, in the order given. Errors: 10004, also for a key given twice.
-pub fn items(field: &str, raw: Option<&RawValue>) -> Result<Items, Refusal> {
-    struct OfCounters<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-    impl<'de: 'a, 'a> Deserialize<'de> for OfCounters<'a> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct Pairs;
-            impl<'de> Visitor<'de> for Pairs {
-                type Value = OfCounters<'de>;
-                fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                    f.write_str("an object")
-                }
-                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OfCounters<'de>, A::Error> {
-                    let mut pairs = Vec::new();
-                    while let Some((Name(key), value)) = map.next_entry()? {
-                        pairs.push((key, value));
-                    }
-                    Ok(OfCounters(pairs))
-                }
-            }
-            deserializer.deserialize_map(Pairs)
-        }
-    }
+/// An object of keys and integers, in the order given. Errors: 10063 for more than `keys_max` (0 = no limit), 10004 for
+/// everything else, also for a key given twice.
+pub fn items(field: &str, raw: Option<&RawValue>, keys_max: usize) -> Result<Items, Refusal> {
     let raw = optional(raw).ok_or_else(|| wrong(field, "is missing"))?;
-    let OfCounters(pairs) = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be an object of keys and integers"))?;
+    let pairs = bounded::pairs(raw, keys_max).map_err(|fault| match fault {
+        Unread::Malformed => wrong(field, "must be an object of keys and integers"),
+        Unread::TooMany => too_many_keys(field, keys_max),
+    })?;
     if pairs.is_empty() {
         return Err(wrong(field, "is empty: name at least one key"));
     }
@@ -148,27 +129,49 @@ pub fn items(field: &str, raw: Option<&RawValue>) -> Result<Items, Refusal> {
     for (key, value) in pairs {
         let named = format!("{field}.{key}");
         let key = CounterKey::parse(&key).map_err(bad_name(Code::InvalidParameter))?;
-        if items.iter().any(|(k, _)| *k == key) {
-            return Err(wrong(&named, "is given twice"));
-        }
         items.push((key, integer(&named, Some(value))?));
     }
-    Ok(items)
+    match first_twice(items.iter().map(|(key, _)| key)) {
+        Some(key) => Err(wrong(&format!("{field}.{key}"), "is given twice")),
+        None => Ok(items),
+    }
 }
 
-/// A list of strings, each taken by `parse`; absent is `None`. Errors: 10004.
-pub fn list<T>(field: &str, raw: Option<&RawValue>, parse: impl Fn(&str) -> Result<T, BadName>) -> Result<Option<Vec<T>>, Refusal> {
+/// Keys to be read; absent and empty both mean all. Errors: 10063 for more than `keys_max` (0 = no limit), 10004.
+pub fn keys(field: &str, raw: Option<&RawValue>, keys_max: usize) -> Result<Vec<CounterKey>, Refusal> {
+    let keys = list(field, raw, keys_max, || too_many_keys(field, keys_max), CounterKey::parse)?;
+    Ok(keys.unwrap_or_default())
+}
+
+/// What more keys than a group can hold are answered.
+pub fn too_many_keys(field: &str, keys_max: usize) -> Refusal {
+    Refusal::new(Code::TooManyKeys, format!("{field} names more than {keys_max} keys, and a group holds no more: name fewer"))
+}
+
+/// A list of 1 to `users_max` users (0 = no limit). Errors: 10004.
+pub fn users(raw: Option<&RawValue>, users_max: usize) -> Result<Vec<UserId>, Refusal> {
+    const FIELD: &str = "userIDList";
+    let wrong_number = || match users_max {
+        0 => wrong(FIELD, "must name at least one user"),
+        max => wrong(FIELD, &format!("must name 1 to {max} users")),
+    };
+    let users = list(FIELD, raw, users_max, wrong_number, UserId::parse)?.ok_or_else(|| wrong(FIELD, "is missing"))?;
+    if users.is_empty() { Err(wrong_number()) } else { Ok(users) }
+}
+
+/// A list of at most `max` strings (0 = no limit), each taken by `parse`; absent is `None`. Errors: 10004, and `too_many`.
+fn list<T>(
+    field: &str,
+    raw: Option<&RawValue>,
+    max: usize,
+    too_many: impl Fn() -> Refusal,
+    parse: impl Fn(&str) -> Result<T, BadName>,
+) -> Result<Option<Vec<T>>, Refusal> {
     let Some(raw) = optional(raw) else { return Ok(None) };
-    let texts: Vec<Name> = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be a list of strings"))?;
+    let texts: Vec<Name> = bounded::list(raw, max).map_err(|fault| match fault {
+        Unread::Malformed => wrong(field, "must be a list of strings"),
+        Unread::TooMany => too_many(),
+    })?;
     let names = texts.iter().map(|Name(text)| parse(text).map_err(bad_name(Code::InvalidParameter)));
     names.collect::<Result<_, _>>().map(Some)
-}
-
-/// A list of 1 to `users_max` users. Errors: 10004.
-pub fn users(raw: Option<&RawValue>, users_max: usize) -> Result<Vec<UserId>, Refusal> {
-    let users = list("userIDList", raw, UserId::parse)?.ok_or_else(|| wrong("userIDList", "is missing"))?;
-    if users.is_empty() || (users_max > 0 && users.len() > users_max) {
-        return Err(wrong("userIDList", &format!("must name 1 to {users_max} users")));
-    }
-    Ok(users)
 }

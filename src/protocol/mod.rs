@@ -1,6 +1,7 @@
 //! Socket frames on one side, typed requests, answers and pushes on the other. Pure.
 
 pub mod answer;
+pub mod bounded;
 pub mod close;
 pub mod fields;
 pub mod frame;

@@ -44,6 +44,15 @@ commands! {
     GetGroupOnlineMemberCount = "getGroupOnlineMemberCount", Ping = "ping",
 }
 
+/// How many names one frame may hold; 0 = no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldLimits {
+    /// Users to add or to remove.
+    pub users_max: usize,
+    /// Counters to set or to read.
+    pub keys_max: usize,
+}
+
 /// A frame whose command is known; its other fields are not looked at yet.
 #[derive(Debug)]
 pub struct Frame<'a> {
@@ -111,8 +120,10 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Looks at the command's own fields. Errors: 10004 naming the field, 10015 for a group's id of a wrong form.
-    pub fn body(&self, users_max: usize) -> Result<Body, Refusal> {
+    /// Looks at the command's own fields. Errors: 10004 naming the field, 10015 for a group's id of a wrong form, 10063 for more
+    /// keys than a group can hold.
+    pub fn body(&self, limits: FieldLimits) -> Result<Body, Refusal> {
+        let FieldLimits { users_max, keys_max } = limits;
         let f = &self.fields;
         if let Some(field) = f.twice {
             return Err(Refusal::new(Code::InvalidParameter, format!("{field} is given twice")));
@@ -132,12 +143,12 @@ impl<'a> Frame<'a> {
             Cmd::DeleteGroupMember => Body::DeleteGroupMember(fields::group_id(f.group_id)?, fields::users(f.user_id_list, users_max)?),
             Cmd::SetGroupCounters => {
                 let group = fields::group_id(f.group_id)?;
-                Body::Write(group, Write::Change(Mode::Set, fields::items("counters", f.counters)?), op_id(f.op_id)?)
+                Body::Write(group, Write::Change(Mode::Set, fields::items("counters", f.counters, keys_max)?), op_id(f.op_id)?)
             }
             Cmd::IncreaseGroupCounter => one(f, Mode::Increase)?,
             Cmd::DecreaseGroupCounter => one(f, Mode::Decrease)?,
             Cmd::GetGroupCounters => {
-                let keys = fields::list("keyList", f.key_list, CounterKey::parse)?.unwrap_or_default();
+                let keys = fields::keys("keyList", f.key_list, keys_max)?;
                 Body::Read(fields::group_id(f.group_id)?, keys)
             }
             Cmd::GetGroupOnlineMemberCount => Body::OnlineCount(fields::group_id(f.group_id)?),

@@ -26,8 +26,8 @@ pub(super) async fn import(call: &Call<'_>) -> Result<Answer, Refusal> {
 }
 
 pub(super) async fn check(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let items = call.body.objects("CheckItem").map_err(account_fault)?.unwrap_or_default();
-    if items.is_empty() || items.len() > CHECKED_MAX {
+    let items = call.body.objects("CheckItem", CHECKED_MAX, Code::BadAccountParameter).map_err(account_fault)?.unwrap_or_default();
+    if items.is_empty() {
         return Err(Refusal::new(Code::BadAccountParameter, format!("CheckItem must name 1 to {CHECKED_MAX} users")));
     }
     let mut results = Vec::new();

@@ -2,7 +2,6 @@
 //! or of another type than asked for, is 10004 and named.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -12,10 +11,13 @@ use serde_json::value::RawValue;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::AppData;
 use crate::domain::name::{GroupId, UserId};
+use crate::protocol::bounded::{self, Name, Unread, first_twice};
 use crate::protocol::fields::{bad_name, integer};
 
-/// Up to as many fields are compared one by one.
-const FEW: usize = 16;
+/// Names in one filter: more than any answer has fields.
+const FILTER_NAMES_MAX: usize = 64;
+/// Pairs of what an app keeps about one thing, and their bytes in all.
+const APP_DATA_MAX: (usize, usize) = (10, 4096);
 
 /// An object.
 pub struct Body<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -40,9 +42,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     }
 }
 
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
 fn wrong(field: &str, rule: impl fmt::Display) -> Refusal {
     Refusal::new(Code::InvalidParameter, format!("{field} {rule}"))
 }
@@ -57,18 +56,10 @@ impl<'a> Body<'a> {
     }
 
     fn once(self) -> Result<Self, Refusal> {
-        let mut many = HashSet::new();
-        for (i, (name, _)) in self.0.iter().enumerate() {
-            // Comparing each with all before it is the quickest way for a few fields, and no way for the many that fit into a body.
-            let twice = match self.0.len() > FEW {
-                true => !many.insert(name),
-                false => self.0[..i].iter().any(|(n, _)| n == name),
-            };
-            if twice {
-                return Err(wrong(name, "is given twice"));
-            }
+        match first_twice(self.0.iter().map(|(name, _)| name)) {
+            Some(name) => Err(wrong(name, "is given twice")),
+            None => Ok(self),
         }
-        Ok(self)
     }
 
     fn raw(&self, field: &str) -> Option<&'a RawValue> {
@@ -120,25 +111,36 @@ impl<'a> Body<'a> {
         integer(field, self.raw(field))
     }
 
-    /// A list of texts.
-    pub fn texts(&self, field: &str) -> Result<Option<Vec<Cow<'a, str>>>, Refusal> {
-        let Some(raw) = self.raw(field) else { return Ok(None) };
-        let texts: Vec<Name> = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be a list of strings"))?;
-        Ok(Some(texts.into_iter().map(|Name(text)| text).collect()))
+    /// A list of at most `max` texts (0 = no limit). Error beyond it: `too_many`.
+    pub fn texts(&self, field: &str, max: usize, too_many: Code) -> Result<Option<Vec<Cow<'a, str>>>, Refusal> {
+        let texts: Option<Vec<Name>> = self.list(field, "must be a list of strings", max, too_many)?;
+        Ok(texts.map(|texts| texts.into_iter().map(|Name(text)| text).collect()))
+    }
+
+    /// The names of a filter.
+    pub fn filter(&self, field: &str) -> Result<Option<Vec<Cow<'a, str>>>, Refusal> {
+        self.texts(field, FILTER_NAMES_MAX, Code::InvalidParameter)
     }
 
     /// A list of 1 to `max` users. Error beyond it: `too_many`.
     pub fn users(&self, field: &str, max: usize, too_many: Code) -> Result<Vec<UserId>, Refusal> {
-        let texts = self.texts(field)?.ok_or_else(|| wrong(field, "is missing"))?;
-        check_length(field, texts.len(), max, too_many)?;
+        let texts = self.texts(field, max, too_many)?.ok_or_else(|| wrong(field, "is missing"))?;
+        check_any(field, &texts)?;
         texts.iter().map(|text| UserId::parse(text).map_err(|e| wrong(field, format_args!("holds a name that is no user: {e}")))).collect()
     }
 
-    /// A list of objects.
-    pub fn objects(&self, field: &str) -> Result<Option<Vec<Body<'a>>>, Refusal> {
+    /// A list of at most `max` objects. Error beyond it: `too_many`.
+    pub fn objects(&self, field: &str, max: usize, too_many: Code) -> Result<Option<Vec<Body<'a>>>, Refusal> {
+        let objects: Option<Vec<Body<'a>>> = self.list(field, "must be a list of objects", max, too_many)?;
+        objects.map(|objects| objects.into_iter().map(Body::once).collect()).transpose()
+    }
+
+    fn list<T: Deserialize<'a>>(&self, field: &str, rule: &str, max: usize, too_many: Code) -> Result<Option<Vec<T>>, Refusal> {
         let Some(raw) = self.raw(field) else { return Ok(None) };
-        let objects: Vec<Body<'a>> = serde_json::from_str(raw.get()).map_err(|_| wrong(field, "must be a list of objects"))?;
-        objects.into_iter().map(Body::once).collect::<Result<_, _>>().map(Some)
+        bounded::list(raw, max).map(Some).map_err(|fault| match fault {
+            Unread::Malformed => wrong(field, rule),
+            Unread::TooMany => Refusal::new(too_many, format!("{field} has more than {max} entries: send fewer")),
+        })
     }
 
     /// An object inside.
@@ -148,25 +150,22 @@ impl<'a> Body<'a> {
         object.once().map(Some)
     }
 
-    /// What an app keeps: a list of `Key` and `Value`, at most 10 of them and 4096 bytes in all.
+    /// What an app keeps: a list of `Key` and `Value`.
     pub fn app_data(&self, field: &str) -> Result<AppData, Refusal> {
+        let (pairs_max, bytes_max) = APP_DATA_MAX;
         let mut data = AppData::new();
-        for pair in self.objects(field)?.unwrap_or_default() {
+        for pair in self.objects(field, pairs_max, Code::InvalidParameter)?.unwrap_or_default() {
             data.push((pair.needed("Key")?.into(), pair.text("Value")?.unwrap_or_default().into()));
         }
         let bytes: usize = data.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if data.len() > 10 || bytes > 4096 {
-            return Err(wrong(field, "must hold at most 10 pairs and 4096 bytes"));
+        if bytes > bytes_max {
+            return Err(wrong(field, format_args!("must hold at most {bytes_max} bytes")));
         }
         Ok(data)
     }
 }
 
-/// Checks that a list has 1 to `max` entries.
-pub fn check_length(field: &str, length: usize, max: usize, too_many: Code) -> Result<(), Refusal> {
-    match length {
-        0 => Err(wrong(field, "is empty")),
-        n if n > max => Err(Refusal::new(too_many, format!("{field} has {n} entries: at most {max} are allowed"))),
-        _ => Ok(()),
-    }
+/// Checks that a list has an entry.
+pub fn check_any<T>(field: &str, list: &[T]) -> Result<(), Refusal> {
+    if list.is_empty() { Err(wrong(field, "is empty")) } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::answer::Answer;
 use super::api::Call;
-use super::body::check_length;
+use super::body::check_any;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
 use crate::domain::name::CounterKey;
@@ -24,8 +24,9 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Refusal> {
         Some("Decrease") => Mode::Decrease,
         Some(_) => return Err(Refusal::new(Code::InvalidParameter, "Mode must be Set, Increase or Decrease")),
     };
-    let entries = call.body.objects("GroupCounter")?.ok_or_else(|| Refusal::new(Code::InvalidParameter, "GroupCounter is missing"))?;
-    check_length("GroupCounter", entries.len(), LIST_MAX, Code::TooManyKeys)?;
+    let entries = call.body.objects("GroupCounter", LIST_MAX, Code::TooManyKeys)?;
+    let entries = entries.ok_or_else(|| Refusal::new(Code::InvalidParameter, "GroupCounter is missing"))?;
+    check_any("GroupCounter", &entries)?;
     let mut items = Items::new();
     for entry in &entries {
         items.push((key(&entry.needed("Key")?)?, entry.integer("Value")?));
@@ -57,7 +58,8 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, Refusal> {
 }
 
 fn keys(call: &Call<'_>) -> Result<Option<Vec<CounterKey>>, Refusal> {
-    let texts = call.body.texts("GroupCounterKeys")?;
+    // More keys than a group can hold cannot all be there.
+    let texts = call.body.texts("GroupCounterKeys", call.rest.node.limits.keys_max, Code::TooManyKeys)?;
     texts.map(|texts| texts.iter().map(|text| key(text)).collect()).transpose()
 }
 

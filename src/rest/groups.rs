@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::api::Call;
-use super::body::{Body, check_length};
+use super::body::{Body, check_any};
 use super::members::member_view;
+use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::{AppData, Details, GroupType, JoinOption, Member, NewGroup, Role};
 use crate::domain::name::{GroupId, GroupName, UserId};
 use crate::group::Ask;
-use crate::group::node::unix_millis;
 use crate::protocol::answer::Inspected;
 use crate::protocol::fields::bad_name;
 
@@ -74,14 +74,13 @@ fn kind(text: &str) -> Result<GroupType, Refusal> {
 }
 
 fn first_members(body: &Body<'_>, kind: GroupType) -> Result<Vec<(UserId, Member)>, Refusal> {
-    let list = body.objects("MemberList")?.unwrap_or_default();
+    let list = body.objects("MemberList", FIRST_MEMBERS_MAX, Code::TooManyAccounts)?.unwrap_or_default();
     if list.is_empty() {
         return Ok(Vec::new());
     }
     if kind == GroupType::AvChatRoom {
         return Err(Refusal::new(Code::NotPermitted, "an AVChatRoom has no MemberList: its members join by themselves"));
     }
-    check_length("MemberList", list.len(), FIRST_MEMBERS_MAX, Code::TooManyAccounts)?;
     let now = unix_millis() / 1000;
     let member = |entry: &Body<'_>| {
         let missing = || Refusal::new(Code::InvalidParameter, "Member_Account is missing");
@@ -108,10 +107,11 @@ pub(super) async fn destroy(call: &Call<'_>) -> Result<Answer, Refusal> {
 }
 
 pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let ids = call.body.texts("GroupIdList")?.ok_or_else(|| Refusal::new(Code::InvalidParameter, "GroupIdList is missing"))?;
-    check_length("GroupIdList", ids.len(), INFO_GROUPS_MAX, Code::InvalidParameter)?;
+    let ids = call.body.texts("GroupIdList", INFO_GROUPS_MAX, Code::InvalidParameter)?;
+    let ids = ids.ok_or_else(|| Refusal::new(Code::InvalidParameter, "GroupIdList is missing"))?;
+    check_any("GroupIdList", &ids)?;
     let filter = call.body.object("ResponseFilter")?;
-    let list = |name| filter.as_ref().map(|f| f.texts(name)).transpose().map(Option::flatten);
+    let list = |name| filter.as_ref().map(|f| f.filter(name)).transpose().map(Option::flatten);
     let (base, members) = (list("GroupBaseInfoFilter")?, list("MemberInfoFilter")?);
     let mut infos = Vec::new();
     for id in ids {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::api::Call;
-use super::body::check_length;
+use super::body::check_any;
 use super::groups::{pairs, profile_view};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::{GroupType, Member, Role};
@@ -24,8 +24,9 @@ const JOINED_MAX: usize = 5000;
 
 pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
-    let list = call.body.objects("MemberList")?.ok_or_else(|| Refusal::new(Code::InvalidParameter, "MemberList is missing"))?;
-    check_length("MemberList", list.len(), ADDED_MAX, Code::TooManyAccounts)?;
+    let list = call.body.objects("MemberList", ADDED_MAX, Code::TooManyAccounts)?;
+    let list = list.ok_or_else(|| Refusal::new(Code::InvalidParameter, "MemberList is missing"))?;
+    check_any("MemberList", &list)?;
     let missing = || Refusal::new(Code::InvalidParameter, "Member_Account is missing");
     let users = list.iter().map(|entry| entry.user("Member_Account")?.ok_or_else(missing)).collect::<Result<Vec<_>, _>>()?;
     // Before the group: then whoever is in it is known, too.
@@ -37,10 +38,10 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
         call.audit(Some(&group), (), json!({"added": added}));
     }
     // One of a list that names a user twice was added, the other was there already.
-    let mut fresh: HashSet<_> = listed.success.iter().collect();
+    let (mut fresh, failed): (HashSet<_>, HashSet<_>) = (listed.success.iter().collect(), listed.failure.iter().collect());
     let result = |user: &UserId| match fresh.remove(user) {
         true => 1,
-        false if listed.failure.contains(user) => 0,
+        false if failed.contains(user) => 0,
         false => 2,
     };
     let results: Vec<i32> = users.iter().map(result).collect();
@@ -66,8 +67,8 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
     let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(MEMBERS_MAX).min(MEMBERS_MAX);
     let offset = call.body.count("Offset")?.unwrap_or(0);
-    let filter = call.body.texts("MemberInfoFilter")?;
-    let roles = call.body.texts("MemberRoleFilter")?.unwrap_or_default();
+    let filter = call.body.filter("MemberInfoFilter")?;
+    let roles = call.body.filter("MemberRoleFilter")?.unwrap_or_default();
     let inspected = call.inspect(group).await?;
     let members = kept_members(&inspected)?;
     let wanted = |role: Role| roles.is_empty() || roles.iter().any(|name| name == role_name(Some(role)));
@@ -96,7 +97,7 @@ pub(super) async fn joined(call: &Call<'_>) -> Result<Answer, Refusal> {
         Some(text) => Some(GroupType::parse(&text).ok_or_else(|| Refusal::new(Code::InvalidParameter, "GroupType is no type of groups"))?),
     };
     let filter = call.body.object("ResponseFilter")?;
-    let list = |name| filter.as_ref().map(|f| f.texts(name)).transpose().map(Option::flatten);
+    let list = |name| filter.as_ref().map(|f| f.filter(name)).transpose().map(Option::flatten);
     let (base, own) = (list("GroupBaseInfoFilter")?, list("SelfInfoFilter")?);
     let asked = user.clone();
     let relations = call.ask_store(|store, done| store.relations(asked, done)).await?;

@@ -6,13 +6,17 @@
 mod batch;
 mod embedded;
 mod options;
+mod trouble;
 
 use std::sync::Arc;
 
 pub use batch::Batch;
+#[cfg(feature = "fuzzing")]
+pub use embedded::fuzzing;
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
 pub use embedded::upkeep::{Copied, Finding, Repaired, UpkeepError, Verified, backup_at_rest, receive_backup, repair, restore, verify};
 pub use options::{Clock, Durability, Limits, Options};
+pub use trouble::{Trouble, TroubleKind};
 
 use crate::domain::UnixMillis;
 use crate::domain::group::Group;
@@ -136,8 +140,9 @@ impl Store {
         Ok(Self(Arc::new(embedded::Engine::open(options, on_fatal)?)))
     }
 
-    /// Keeps a batch, whole or not at all. Never blocks. `done` is called on the committer's thread in the order of the
-    /// calls, once the batch is as safe as `Options::durability` says.
+    /// Keeps a batch, whole or not at all. Never blocks. `done` is called in the order of the calls, once the batch is as safe as
+    /// `Options::durability` says; but where the store breaks or is closed, those that come too late are refused at once, on
+    /// the caller's own thread, while earlier ones are still under way.
     pub fn commit(&self, batch: Batch, done: Done<Lsn, CommitError>) {
         self.0.commit(batch, done);
     }
@@ -164,6 +169,12 @@ impl Store {
         self.0.list(after, kind, limit, done);
     }
 
+    /// The time by which operations are remembered. It is near the wall clock's, but no step of that one moves it; records are
+    /// to be stamped with it.
+    pub fn now(&self) -> UnixMillis {
+        self.0.now()
+    }
+
     /// Everything up to here is in the table.
     pub fn merged(&self) -> Lsn {
         self.0.merged()
@@ -184,6 +195,11 @@ impl Store {
     /// Figures of now.
     pub fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    /// What keeps the store from doing all that it should, at this moment; empty where all is well. Costs little.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.0.troubles()
     }
 
     /// Takes no more commits, finishes those it has, merges all and marks the end as clean. Blocks until then; must not be

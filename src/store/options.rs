@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::clock;
 use crate::domain::UnixMillis;
 
-/// The wall clock.
+/// The clock by which operations are remembered. It never goes back while the store is open.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// What an answered commit survives.
@@ -58,21 +59,21 @@ pub struct Options {
     pub cache_bytes: usize,
     /// How long answered operations are remembered, at least.
     pub replay_window: Duration,
-    /// The clock.
+    /// By which that is measured.
     pub clock: Clock,
     /// Sizes and times.
     pub limits: Limits,
 }
 
 impl Options {
-    /// The usual: synced, 64 MiB of cache, a window of two minutes, the system's clock.
+    /// The usual: synced, 64 MiB of cache, a window of two minutes, a clock that nobody can set.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
             durability: Durability::Sync,
             cache_bytes: 64 << 20,
             replay_window: Duration::from_secs(120),
-            clock: Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)),
+            clock: Arc::new(clock::steady()),
             limits: Limits::default(),
         }
     }

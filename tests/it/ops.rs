@@ -29,7 +29,29 @@ fn said(output: &Output, code: i32) -> String {
 async fn health_and_readiness() {
     let server = Server::start().await;
     assert_eq!(RawClient::http(server.addr(), "/healthz").await.status, 200);
-    assert_eq!(RawClient::http(server.addr(), "/readyz").await.status, 200);
+    let ready = RawClient::http(server.addr(), "/readyz").await;
+    assert_eq!((ready.status, ready.header("Content-Type")), (200, Some("application/json")));
+    assert_eq!(ready.json(), json!({"ready": true}));
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_be_written_is_counted_and_does_not_flood_the_log() {
+    let server = Setup::new().set("rest.audit_path", "/dev/full").set("rest.calls_per_second_max", 0).start().await;
+    let mut backend = server.backend().await;
+    for n in 0..50 {
+        backend.call("create_group", json!({"Type": "Public", "Name": "room", "GroupId": format!("room-{n}")})).await.ok();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = RawClient::http(server.addr(), "/metrics").await.body;
+        if metrics.lines().any(|line| line == "tallycast_audit_lost_lines_total 50") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+    }
+    let log = server.log();
+    assert!(log.lines().filter(|line| line.contains("/dev/full")).count() < 25, "{log}");
+    assert!(log.contains("/dev/full") && !log.contains("room-"), "{log}");
 }
 
 #[tokio::test]
@@ -156,7 +178,7 @@ fn bad_usage_is_exit_code_2() {
 
 #[tokio::test]
 async fn the_usersig_command_signs_what_the_server_believes() {
-    let server = Setup::new().set("app.secret_keys", vec!["the first", SECRET]).start().await;
+    let server = Setup::new().set("app.secret_keys", vec!["the first one, long enough", SECRET]).start().await;
     let file = server.folder().join("tallycast.toml");
     let output = run(&["usersig"], &file, &["--user", "ann", "--expire", "1000"]);
     said(&output, 0);
@@ -168,7 +190,7 @@ async fn the_usersig_command_signs_what_the_server_believes() {
     assert!((now + 990..=now + 1000).contains(&expires), "{data}");
     server.connect().await.login_with("ben", &sig).await.refused(70013);
 
-    let only_first = Setup::new().set("app.secret_keys", vec!["the first"]).start().await;
+    let only_first = Setup::new().set("app.secret_keys", vec!["the first one, long enough"]).start().await;
     only_first.connect().await.login_with("ann", &sig).await.ok();
     for name in ["", "a\nb", " ann", "用户一", &"u".repeat(33)] {
         let refused = run(&["usersig"], &file, &["--user", name]);
@@ -232,4 +254,45 @@ async fn groups_that_do_not_exist_are_forgotten_at_once() {
     let metrics = RawClient::http(server.addr(), "/metrics").await.body;
     let line = metrics.lines().find(|line| line.starts_with("tallycast_groups ")).expect("a metric");
     assert_eq!(line, "tallycast_groups 0", "nothing is kept of what is not there");
+}
+
+#[tokio::test]
+async fn signals_without_a_meaning_end_nothing() {
+    let server = Server::start().await;
+    let mut ann = server.user("ann").await;
+    for signal in ["USR1", "USR2", "ALRM", "PIPE", "XFSZ", "USR1"] {
+        server.signal(signal);
+        ann.ask(json!({"cmd": "ping"})).await.ok();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !server.log().contains("a signal without a meaning here") {
+        assert!(Instant::now() < deadline, "{}", server.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ann.ask(json!({"cmd": "ping"})).await.ok();
+}
+
+#[tokio::test]
+async fn data_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mut server = Server::start().await;
+    let folder = server.folder().join("data");
+    let mut backend = server.backend().await;
+    backend.call("create_group", json!({"Type": "Public", "Name": "room"})).await.ok();
+    assert_eq!(mode(&folder), 0o700);
+    for entry in std::fs::read_dir(&folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    server.signal("TERM");
+    server.exit().await;
+    for (before, after, warned) in [(0o755, 0o700, true), (0o750, 0o750, false)] {
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(before)).expect("our own folder");
+        server.again().await;
+        assert_eq!(mode(&folder), after);
+        assert_eq!(server.log().contains("open to every user"), warned, "{}", server.log());
+        server.signal("TERM");
+        server.exit().await;
+    }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::rest_client::path;
 use crate::server::{ADMIN, SDK_APP_ID, SECRET, Server};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 

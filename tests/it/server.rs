@@ -90,6 +90,7 @@ impl Setup {
         }
         let file = dir.join("tallycast.toml");
         std::fs::write(&file, toml::to_string(&settings.settings).expect("TOML")).expect("the configuration file");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("our own file");
         file
     }
 }
@@ -154,6 +155,17 @@ impl Process {
         assert!(sent.success(), "signal {name} could not be sent to {pid}");
     }
 
+    /// The processor's time that all its threads have taken so far.
+    pub fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let of_task = |task: std::fs::DirEntry| {
+            // A thread that has ended meanwhile counts no more.
+            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+        };
+        Duration::from_nanos(tasks.map(|task| task.map_or(0, of_task)).sum())
+    }
+
     /// Waits for the end, which must come within [`PATIENCE`].
     pub async fn exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -216,6 +228,10 @@ impl Server {
 
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 
     pub async fn exit(&mut self) -> ExitStatus {

@@ -4,13 +4,14 @@ const FIRST_MS = 500;
 const MOST_MS = 15_000;
 const PENALTY_MS = 5_000;
 const HINT_MS_MAX = 300_000;
+const RAN_OUT = 4501;
 
 /**
  * The pause in milliseconds, or null for "not by yourself", and whether the server asked for it. `attempt` counts failures
- * in a row, from 0; `random` gives a number from 0 up to 1.
+ * in a row, from 0; `random` gives a number from 0 up to 1; `renews`: whoever comes back has a new UserSig with them.
  */
-export function comeback(code, reason, attempt, random) {
-  if (code >= 4500 && code <= 4999) return { pause: null };
+export function comeback(code, reason, attempt, random, renews) {
+  if (code >= 4500 && code <= 4999 && !(renews && code === RAN_OUT)) return { pause: null };
   const hint = code === 1012 ? hinted(reason, random()) : NaN;
   if (hint >= 0) return { pause: Math.min(hint, HINT_MS_MAX), asked: true };
   const asked = code === 4010 || code === 1013;

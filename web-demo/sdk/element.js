@@ -1,14 +1,16 @@
-// <group-counter group="live" key="like">: one counter as text, current for as long as it is on the page.
+// <group-counter group="live" counter="like">: one counter as text, current for as long as it is on the page.
 
 import { follow } from './follow.js';
 
 const waiting = new Set();
 let shared = null;
 
-export class GroupCounter extends HTMLElement {
-  static observedAttributes = ['group', 'key'];
+// A server has no elements, and may still import this.
+export class GroupCounter extends (globalThis.HTMLElement ?? class {}) {
+  static observedAttributes = ['group', 'counter', 'key'];
   #own = null;
   #stop = null;
+  #blank;
   value;
 
   static get chat() {
@@ -44,7 +46,12 @@ export class GroupCounter extends HTMLElement {
   }
 
   async tap(value) {
-    return this.chat.tap({ groupID: this.getAttribute('group'), key: this.getAttribute('key'), value });
+    return this.chat.tap({ groupID: this.getAttribute('group'), key: this.#key, value });
+  }
+
+  // Frameworks keep `key` to themselves.
+  get #key() {
+    return this.getAttribute('counter') ?? this.getAttribute('key');
   }
 
   #start() {
@@ -58,17 +65,18 @@ export class GroupCounter extends HTMLElement {
   }
 
   #show({ counters, error }) {
-    const key = this.getAttribute('key');
-    const value = counters && Object.hasOwn(counters, key) ? counters[key] : counters && 0;
+    const key = this.#key;
+    const value = counters && Object.hasOwn(counters, key) ? counters[key] : undefined;
     this.toggleAttribute('data-error', Boolean(error));
     if (error) this.dataset.error = error.code;
     if (value === this.value) return;
     this.value = value;
-    this.textContent = value?.toLocaleString(this.closest('[lang]')?.lang) ?? '';
+    this.#blank ??= this.textContent;
+    this.textContent = value?.toLocaleString(this.closest('[lang]')?.lang) ?? this.#blank;
     if (value === undefined) delete this.dataset.value;
     else this.dataset.value = value;
     this.dispatchEvent(new Event('change'));
   }
 }
 
-customElements.define('group-counter', GroupCounter);
+globalThis.customElements?.define('group-counter', GroupCounter);

@@ -2,9 +2,9 @@
 
 import { makeCounters } from './counters.js';
 import { onAbort } from './env.js';
-import { DISK_FAILED, EVENT, NO_GROUP } from './names.js';
+import { DISK_FAILED, EVENT, NO_GROUP, TYPES } from './names.js';
 
-export function makeGroups({ timeout, requests, emit }) {
+export function makeGroups({ timeout, getUserSig, requests, emit }) {
   const watchers = new Set();
   const counters = makeCounters((change) => {
     const { groupID, key, value } = change;
@@ -44,7 +44,7 @@ export function makeGroups({ timeout, requests, emit }) {
     if (name === 'GROUP_RESYNC') return counters.open(groupID).snapshot(data, null, true);
     if (name === 'GROUP_DISMISSED' || status === 'removed') left(data);
     else if (status === 'added') join(groupID);
-    else if (name !== 'KICKED_OUT') return;
+    else if (name !== 'KICKED_OUT' || (getUserSig && data.type === TYPES.KICKED_OUT_USERSIG_EXPIRED)) return;
     emit(EVENT[name], data);
   }
 

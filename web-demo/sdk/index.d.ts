@@ -12,8 +12,9 @@ export interface CreateOptions {
   /** The vendor's name for the same. */
   proxyServer?: string;
   /**
-   * Gives a fresh UserSig. Asked before each new connection and before the one in use runs out; without it the sig of
-   * `login` is used again, and the session ends with it.
+   * Gives a fresh UserSig. Asked before each new connection and before the one in use runs out, by the life that the sig
+   * itself names, whatever this machine's clock says; where one has run out all the same (a tab was frozen), the connection
+   * comes back with a new one. Without it the sig of `login` is used again, and the session ends with it.
    */
   getUserSig?: (userID: string) => string | Promise<string>;
   /**
@@ -51,7 +52,7 @@ export interface Result<T> {
 
 /**
  * Every rejection but that of an aborted signal. Codes are the gateway's (docs/protocol.md), and
- * 2801 no answer in time · 2999 not logged in, or destroyed · -1 the value does not fit a number (`integers: 'number'`).
+ * 2801 no answer in time, or ended before it came · 2999 not logged in, or destroyed · -1 the value does not fit a number (`integers: 'number'`).
  * 10004 is also said before anything is sent, and 10006 where more than 256 requests wait.
  */
 export class ChatError extends Error {
@@ -59,7 +60,19 @@ export class ChatError extends Error {
   readonly code: number;
   /** Milliseconds after which trying again makes sense, where the server said so. */
   readonly retryAfter?: number;
+  /**
+   * The write, where it was sent and nobody knows whether it has counted: no answer came in time, or `logout`, `destroy` or
+   * a kick came first. `chat[write.cmd](write)` within two minutes gives its first answer and counts it once; calling anew
+   * without its `opID` may count twice. Taps that were sent together share one.
+   */
+  readonly write?: UnsettledWrite;
+  /** What was in the way, where something else has failed: what `getUserSig` threw, the socket's own error. */
+  readonly cause?: unknown;
 }
+
+export type UnsettledWrite =
+  | { cmd: 'setGroupCounters'; groupID: string; counters: Counters; opID: string }
+  | { cmd: 'increaseGroupCounter' | 'decreaseGroupCounter'; groupID: string; key: string; value: Integer; opID: string };
 
 /** Stops waiting. What has not been sent is never sent; what has been sent may still count. */
 export interface Abortable {
@@ -134,6 +147,7 @@ export interface ChatEvents {
   /** Logged out, kicked out or refused: nothing happens until the next `login`. */
   sdkStateNotReady: undefined;
   netStateChange: NetState;
+  /** `userSigExpired` only without `getUserSig`. */
   kickedOut: { type: 'multipleAccount' | 'userSigExpired' | 'REST_API_Kick' };
   /** What no call was there to be told: a sig that could not be had, a value that does not fit. */
   error: ChatError | Error;
@@ -147,8 +161,9 @@ export interface ChatEvents {
 /** One user on one connection that comes back by itself. */
 export interface Chat {
   /**
-   * Connects and logs in; without a sig, `getUserSig` is asked for one. Resolves when the gateway has let the user in; rejects where it has not within `timeout`. From
-   * then on the connection comes back by itself, until `logout`, `destroy` or a close that forbids it.
+   * Connects and logs in; without a sig, `getUserSig` is asked for one. Resolves when the gateway has let the user in; rejects
+   * where it has not within `timeout` (2801: `message` and `cause` say what was in the way) or will not. From then on the
+   * connection comes back by itself, until `logout`, `destroy` or a close that forbids it.
    */
   login(options: { userID: string; userSig?: string }): Promise<Result<{
     userID: string;
@@ -159,7 +174,7 @@ export interface Chat {
     repeatLogin?: true;
     errorInfo?: string;
   }>>;
-  /** Ends the connection. What waits is rejected. */
+  /** Ends the connection. What waits is rejected: with 2999, or with 2801 where a write was sent and may have counted. */
   logout(): Promise<void>;
   /** Ends everything; every later call rejects with 2999. */
   destroy(): Promise<void>;

@@ -11,7 +11,8 @@ const LOST = 'The connection was lost.';
 
 /**
  * `on`: `before()` is awaited and may throw; `up(send, current)` when the socket is open, where `current()` says whether
- * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn })`.
+ * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn, cause })`;
+ * `renews`: `before` gets a new UserSig, so that one which ran out is no end.
  * `timeout`: milliseconds until a connection must be open.
  */
 export function makeLink(url, env, timeout, on) {
@@ -35,7 +36,7 @@ export function makeLink(url, env, timeout, on) {
       await on.before();
       if (current()) open(current);
     } catch (fault) {
-      if (current()) fail(fault.message);
+      if (current()) fail(fault.message, fault.cause ?? fault);
     }
   }
 
@@ -49,24 +50,24 @@ export function makeLink(url, env, timeout, on) {
       heardAt = env.now();
       on.text(data);
     };
-    // Some clients, Node 20's among them, say no more than this where the handshake fails.
-    socket.onerror = () => fail(LOST);
+    // Browsers keep to themselves why a handshake fails; other clients say it here, and some nothing after it.
+    socket.onerror = ({ message, error }) => fail(`No way to ${url}${message ? `: ${message}` : ' (nobody listens, it is no gateway, or this origin is not allowed)'}`, error);
     socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, reason);
   }
 
-  function lost(code, message, reason) {
+  function lost(code, message, reason, cause) {
     if (openAt && env.now() - openAt > STEADY_AFTER_MS) attempt = 0;
     drop();
-    const next = comeback(code, reason, attempt, env.random);
+    const next = comeback(code, reason, attempt, env.random, on.renews);
     attempt += 1;
     asked = next.asked;
     pausing = next.pause !== null;
     if (pausing) alarm(next.pause, connect);
-    on.down({ code, message, retryIn: next.pause });
+    on.down({ code, message, retryIn: next.pause, cause });
   }
 
-  function fail(message) {
-    lost(1006, message);
+  function fail(message, cause) {
+    lost(1006, message, '', cause);
   }
 
   // A dead line may take minutes to close: its end is declared here, and what it still says no longer counts.

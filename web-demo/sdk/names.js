@@ -42,12 +42,13 @@ export const NO_GROUP = 10010;
 export class ChatError extends Error {
   name = 'ChatError';
 
-  constructor(code, message, retryAfter) {
-    super(message);
-    this.code = code;
-    this.retryAfter = retryAfter;
+  /** `more`: `retryAfter`, `cause`, `write`. */
+  constructor(code, message, more) {
+    super(message, more);
+    Object.assign(this, { code }, more);
   }
 }
 
-/** The error of what found no answer. */
-export const unanswered = (sent) => new ChatError(NO_ANSWER, sent ? 'No answer: it may have counted or not.' : 'It was not sent and has not counted.');
+/** The error of what found no answer. `frame` is what was sent; a write is given along, to be asked for its fate. */
+export const unanswered = (frame, why = 'No answer.') =>
+  (frame ? new ChatError(NO_ANSWER, `${why} It may have counted or not.`, frame.opID && { write: frame }) : new ChatError(NO_ANSWER, 'It was not sent and has not counted.'));

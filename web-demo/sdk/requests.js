@@ -43,7 +43,10 @@ function makePump(env, throttle, waiting, state) {
         request.expire();
       } else {
         places -= 1;
-        if (request.sum && !request.tried) request.text = write({ ...request.frame, value: request.sum() });
+        if (request.sum && !request.tried) {
+          request.frame.value = request.sum();
+          request.text = write(request.frame);
+        }
         request.sent = request.tried = true;
         if (request.counted) throttle.took(now, request.sum);
         send(request.text);
@@ -92,7 +95,7 @@ export function makeRequests(env, throttle) {
       };
       const request = { late: !state.ready, ...options, frame, text: write(frame), dueBy: env.now() + options.limit, notBefore: 0, sent: false, done: ending(resolve), fail: ending(reject) };
       const release = onAbort(options.signal, request.fail);
-      request.expire = () => request.fail(unanswered(request.tried));
+      request.expire = () => request.fail(unanswered(request.tried && frame));
       due(options.limit, request.expire);
       waiting.set(id, request);
       pump();
@@ -111,10 +114,10 @@ export function makeRequests(env, throttle) {
     /** The connection is gone, and with it every answer that was on its way. */
     down,
 
-    /** Rejects everything. */
+    /** Rejects everything; whoever repeats a write that has gone out must know that it may have counted. */
     clear(fault) {
       down();
-      waiting.forEach((request) => request.fail(fault));
+      waiting.forEach((request) => request.fail(request.counted && request.tried ? unanswered(request.frame, fault.message) : fault));
     },
 
     /** An answer has come; `read` makes of its data what the app sees, and may throw. */
@@ -142,6 +145,6 @@ function settle(request, { code, data, message, retryAfter }, read, env, throttl
     request.sent = false;
     request.late = true;
   } else {
-    request.fail(new ChatError(code, message, retryAfter));
+    request.fail(new ChatError(code, message, retryAfter && { retryAfter }));
   }
 }

@@ -2,19 +2,20 @@
 // of groups but that they are joined again before anything else goes out.
 
 import { makeLink } from './link.js';
-import { ChatError, EVENT, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
+import { ChatError, EVENT, NO_ANSWER, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
+import { lifeOf, makeRenewal } from './renewal.js';
 
 const REPLACED = 4503;
-const RENEW_MS_MIN = 1_000;
-// Browsers take a longer one for none at all.
-const TIMER_MS_MAX = 2_000_000_000;
+const EXPIRED = 70001;
+// So many sigs in a row that have run out, and it is over.
+const EXPIRED_MAX = 6;
 // 70001 to 70014, and a name of a wrong form; not 70050, which passes.
 const FINAL = /^(700[01]|10004)/;
 
-/** One user's stay: `begun` is what `login` waits for. */
-function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate) {
-  const renewal = env.alarm();
-  const stay = { userID, userSig, alarm: env.alarm() };
+/** One user's stay: `begun` is what `login` waits for; `refused(fault)` hears of a renewal that the gateway did not take. */
+function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate, refused) {
+  const renewal = makeRenewal(env, emit);
+  const stay = { userID, userSig, alarm: env.alarm(), expired: 0, down: renewal.stop };
   // The sig of the call itself is used first, where there is one.
   let used = !userSig;
   let over = false;
@@ -28,27 +29,29 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
       used = true;
     } catch (fault) {
       if (!over) emit(EVENT.ERROR, fault);
-      throw fault;
+      throw new ChatError(NO_ANSWER, `getUserSig: ${fault?.message ?? fault}`, { cause: fault });
     }
   };
 
   stay.logIn = async () => {
     // A sig may come when somebody else is logged in already.
     if (over) throw unanswered();
-    const answer = await requests.ask({ cmd: 'login', userID, userSig: stay.userSig }, { limit: timeout, early: true });
-    renewIn(answer.data.expiresAt * 1000 - env.now());
+    const sig = stay.userSig;
+    const answer = await requests.ask({ cmd: 'login', userID, userSig: sig }, { limit: timeout, early: true });
+    stay.expired = 0;
+    const begin = (life) => !over && renewal.begin(life, answer.data.expiresAt * 1000 - env.now(), renew);
+    if (getUserSig) lifeOf(sig).then(begin);
     return answer;
   };
 
-  // In good time, because a browser may hold a hidden page's timers back for a minute.
-  function renewIn(left) {
-    const again = () => stay.freshSig().then(stay.logIn).catch(() => renewIn(left * 0.2));
-    if (getUserSig && !over) renewal(Math.min(TIMER_MS_MAX, Math.max(RENEW_MS_MIN, left * 0.8)), again);
-  }
+  const renew = () => stay.freshSig().then(stay.logIn).catch((fault) => {
+    if (FINAL.test(fault.code)) refused(fault);
+    else renewal.again(renew);
+  });
 
   stay.end = () => {
     over = true;
-    renewal();
+    renewal.stop();
     stay.alarm();
   };
   return stay;
@@ -59,9 +62,18 @@ export function makeSession(outside, url, on) {
   const { env, timeout, requests, emit } = outside;
   const net = (state, more) => emit(EVENT.NET_STATE_CHANGE, { state, ...more });
   const ping = (limit) => requests.ask({ cmd: 'ping' }, { limit, early: true });
-  const link = makeLink(url, env, timeout, { before: () => stay.freshSig(), up, text: on.text, ping, connecting: () => net('connecting'), down });
+  const link = makeLink(url, env, timeout, {
+    before, up, text: on.text, ping, connecting: () => net('connecting'), down, renews: Boolean(outside.getUserSig),
+  });
   let stay = null;
   let ready = false;
+
+  async function before() {
+    const { freshSig } = stay;
+    stay.waitsFor = 'getUserSig';
+    await freshSig();
+    if (stay) stay.waitsFor = url;
+  }
 
   async function up(send, current) {
     requests.up(send);
@@ -78,20 +90,27 @@ export function makeSession(outside, url, on) {
     emit(EVENT.SDK_READY);
   }
 
-  // A sig that is not accepted now will not be accepted in a second either, and whoever waits for `login` wants to know.
+  // A sig that is not accepted now will not be accepted in a second either, and whoever waits for `login` wants to know. But
+  // one that has run out may have been a new one when it was asked for.
   function refused(fault) {
     const { code, message } = fault;
+    if (code === EXPIRED && outside.getUserSig && (stay.expired += 1) < EXPIRED_MAX) {
+      if (stay.expired > 1) emit(EVENT.ERROR, fault);
+      return link.fail(message);
+    }
     if (ready && !FINAL.test(code)) return link.fail(message);
     if (ready) emit(EVENT.ERROR, fault);
     leave(fault);
   }
 
-  function down({ code, message, retryIn }) {
+  function down({ code, message, retryIn, cause }) {
+    stay.down();
+    stay.failed = { message, cause };
     requests.down();
     on.down();
     if (retryIn !== null) return net('disconnected', { code, message, retryIn });
     if (code === REPLACED) emit(EVENT.KICKED_OUT, { type: TYPES.KICKED_OUT_MULT_ACCOUNT });
-    leave(new ChatError(NOT_READY, `${message} (${code})`));
+    leave(new ChatError(NOT_READY, `${message} (${code}).`));
   }
 
   function leave(fault) {
@@ -108,9 +127,15 @@ export function makeSession(outside, url, on) {
     if (wasReady) emit(EVENT.SDK_NOT_READY);
   }
 
+  function tooLate() {
+    const { message, cause } = stay.failed ?? { message: `${stay.waitsFor} has not answered.` };
+    leave(new ChatError(NO_ANSWER, `Not logged in within ${timeout / 1000} s. ${message}`, cause && { cause }));
+  }
+
   async function login({ userID, userSig }) {
     if (!stay) {
-      stay = makeStay(userID, userSig, outside, () => leave(unanswered()));
+      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, "There is no WebSocket here: give create() one, as env: { WebSocket }, such as that of npm's ws.");
+      stay = makeStay(userID, userSig, outside, tooLate, refused);
       link.start();
       return stay.begun;
     }

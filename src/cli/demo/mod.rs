@@ -6,7 +6,6 @@ mod viewers;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use axum::Json;
@@ -20,6 +19,7 @@ use super::log;
 use super::serve::serve;
 use super::temporary::Temporary;
 use crate::auth::Keyring;
+use crate::clock::unix_millis;
 use crate::config::Sources;
 use crate::domain::code::Code;
 use crate::domain::member::{GroupType, JoinOption, NewGroup};
@@ -95,15 +95,11 @@ async fn session(State(keyring): State<Arc<Keyring>>, Query(query): Query<Vec<(S
         Err(e) => (StatusCode::BAD_REQUEST, json!({"code": Code::InvalidParameter.number(), "message": e.to_string()})),
         Ok(user) => {
             let groups: Vec<_> = ROOMS.iter().map(|r| json!({"groupID": r.id, "type": r.kind.name(), "name": r.name})).collect();
-            let sig = keyring.sign(&user, unix_seconds(), SIG_SECONDS);
+            let sig = keyring.sign(&user, unix_millis() / 1000, SIG_SECONDS);
             (StatusCode::OK, json!({"sdkAppID": keyring.app_id(), "userID": user.as_str(), "userSig": sig, "groups": groups}))
         }
     };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer))
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Makes the rooms that are not there yet.

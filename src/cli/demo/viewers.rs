@@ -14,8 +14,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::{SIG_SECONDS, unix_seconds};
+use super::SIG_SECONDS;
 use crate::auth::Keyring;
+use crate::clock::unix_millis;
 use crate::domain::name::UserId;
 
 /// Rooms that anybody may join.
@@ -60,7 +61,7 @@ impl Viewer {
         let stream = TcpStream::connect(self.address).await?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
         let (mut socket, _) = client_async_with_config(format!("ws://{}/ws", self.address), stream, Some(config)).await?;
-        let sig = self.keyring.sign(&user, unix_seconds(), SIG_SECONDS);
+        let sig = self.keyring.sign(&user, unix_millis() / 1000, SIG_SECONDS);
         ask(&mut socket, json!({"id": 1, "cmd": "login", "userID": user.as_str(), "userSig": sig})).await?;
         ask(&mut socket, json!({"id": 2, "cmd": "joinGroup", "groupID": self.room})).await?;
         loop {

@@ -76,6 +76,39 @@ fn told(group: &Group) -> BTreeMap<String, i128> {
 }
 
 proptest! {
+    /// With so many keys that they are found by a table.
+    #[test]
+    fn many_counters_are_taken_back_as_they_were(
+        before in prop::collection::vec(0..200u8, 0..150),
+        after in prop::collection::vec((any::<bool>(), prop::collection::vec(0..200u8, 1..80)), 1..6),
+    ) {
+        let key = |n: &u8| CounterKey::parse(&format!("k{n}")).unwrap();
+        let mut state = new_group(GroupType::ChatRoom, JoinOption::FreeAccess);
+        let set = |keys: &[u8], value| Write::Change(Mode::Set, keys.iter().map(|n| (key(n), value)).collect());
+        let (mut history, mut model) = (Vec::new(), BTreeMap::new());
+        for (at, (deletes, keys)) in [(false, before)].into_iter().chain(after).enumerate() {
+            let write = if deletes { Write::Delete(Some(keys.iter().map(key).collect())) } else { set(&keys, at as i64) };
+            let Ok((Some(effect), _)) = state.as_ref().unwrap().plan_write(&write, 0) else { continue };
+            for n in keys {
+                match deletes {
+                    true => drop(model.remove(key(&n).as_str())),
+                    false => drop(model.insert(key(&n).as_str().to_owned(), at as i128)),
+                }
+            }
+            let was = state.clone();
+            let undo = apply(&mut state, &effect);
+            prop_assert_eq!(told(state.as_ref().unwrap()), model.clone());
+            history.push((was, effect, undo));
+        }
+        while let Some((was, effect, undo)) = history.pop() {
+            take_back(&mut state, &effect, undo);
+            prop_assert_eq!(&state, &was);
+            for counter in was.unwrap().counters.iter() {
+                prop_assert_eq!(state.as_ref().unwrap().counters.value(counter.key.as_str()), Some(counter.value));
+            }
+        }
+    }
+
     #[test]
     fn counters_follow_the_model_and_refusals_change_nothing(writes in prop::collection::vec(any_write(), 1..80)) {
         let mut state = new_group(GroupType::ChatRoom, JoinOption::FreeAccess);

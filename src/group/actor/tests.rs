@@ -80,8 +80,16 @@ impl World {
     fn commit(&mut self, first: bool) -> usize {
         let mut commits = 0;
         loop {
-            let moment =
-                Moment { micros: 0, unix: 1000, limits: &self.limits, prints: &self.prints, generation: 1, replays_left: true, random: 7 };
+            let moment = Moment {
+                micros: 0,
+                unix: 1000,
+                stamp: 1000,
+                limits: &self.limits,
+                prints: &self.prints,
+                generation: 1,
+                replays_left: true,
+                random: 7,
+            };
             let steps = self.actor.take_batch(moment, |_| {});
             self.perform(steps);
             if self.actor.phase == Phase::Committing {

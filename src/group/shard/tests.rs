@@ -5,9 +5,11 @@ mod costs;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::name::UserId;
+use crate::domain::member::{Details, GroupType, JoinOption, NewGroup};
+use crate::domain::name::{GroupName, UserId};
 use crate::domain::throttle::Window;
 use crate::group::{Limits, Origin};
+use crate::protocol::answer::Data;
 use crate::store::{Options, Store};
 use crate::users::Users;
 
@@ -53,5 +55,58 @@ fn a_wave_of_logins_loses_no_subscription() {
         shard.take_command(attach("group-0"));
     }
     assert_eq!(shard.actors.borrow()[&GroupId::parse("group-0").unwrap()].borrow().mailbox.len(), MAILBOX_MAX + 1);
+    shard.node.store.clone().close().unwrap();
+}
+
+/// Tells a group something, and keeps what it is answered under the group's name.
+fn ask(shard: &Shard, group: &str, ask: Ask, answers: &Answers) {
+    let (answers, name) = (answers.clone(), group.to_owned());
+    let keep = move |answer: Result<Data, Refusal>| answers.lock().unwrap().push((name, answer.map_err(|refusal| refusal.code)));
+    let (group, door) = (GroupId::parse(group).unwrap(), Door::Call(None, Box::new(keep)));
+    let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
+    shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
+}
+
+type Answers = Arc<std::sync::Mutex<Vec<(String, Result<Data, Code>)>>>;
+
+fn new_group() -> Ask {
+    Ask::Create(Box::new(NewGroup {
+        kind: GroupType::ChatRoom,
+        name: GroupName::parse("a room").unwrap(),
+        join_option: JoinOption::FreeAccess,
+        owner: Some(UserId::parse("ann").unwrap()),
+        members: vec![],
+        details: Details::default(),
+    }))
+}
+
+/// A store that breaks refuses later commits while it is still at an earlier one.
+#[tokio::test]
+async fn each_commit_is_settled_by_its_own_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = shard_on(folder.path());
+    let (answers, mut mail, mut committed) = (Answers::default(), Mail::default(), Vec::new());
+    for group in ["first", "second"] {
+        ask(&shard, group, new_group(), &answers);
+        while shard.open_commits.borrow().len() == committed.len() {
+            shard.turn(&mut mail);
+            tokio::task::yield_now().await;
+        }
+        while committed.len() < shard.open_commits.borrow().len() {
+            shard.inbox().rung().await;
+            shard.inbox().take(&mut mail);
+            committed.extend(mail.letters.drain(..).filter(|letter| matches!(letter, Letter::Committed(..))));
+        }
+    }
+    let broken = match committed.pop() {
+        Some(Letter::Committed(number, Ok(_))) => Letter::Committed(number, Err(CommitError::Broken)),
+        _ => panic!("the second commit was not answered"),
+    };
+    shard.read(broken);
+    committed.into_iter().for_each(|letter| shard.read(letter));
+    let answers: Vec<_> = answers.lock().unwrap().drain(..).map(|(group, answer)| (group, answer.map(drop))).collect();
+    assert_eq!(answers, [("second".to_owned(), Err(Code::Internal)), ("first".to_owned(), Ok(()))]);
+    let exists = |group: &str| shard.actors.borrow()[&GroupId::parse(group).unwrap()].borrow().group().is_some();
+    assert!(exists("first") && !exists("second"));
     shard.node.store.clone().close().unwrap();
 }

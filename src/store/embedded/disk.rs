@@ -3,11 +3,11 @@
 //! A trait, because a second disk exists: the one of the tests, which forgets what was not synced. Nothing here retries.
 
 use std::any::Any;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 /// An open file. Reads and writes are of all the bytes, or an error.
@@ -22,6 +22,14 @@ pub(super) trait DiskFile: Send + Sync + std::fmt::Debug {
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// Returns when all that was written is safe, the file's length too.
     fn sync(&self) -> io::Result<()>;
+    /// Makes sure of room for so many bytes, without writing them; where the disk cannot tell, nothing is made sure of.
+    fn reserve(&self, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// Whether the file still has a name. One that has none is gone when it is closed.
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Held for as long as the folder must stay ours.
@@ -43,11 +51,21 @@ pub(super) trait Disk: Send + Sync {
     fn home(&self) -> io::Result<String>;
     /// Takes the folder for this process; `None` where another has it.
     fn lock(&self) -> io::Result<Option<Lock>>;
+    /// The bytes that are free; `None` where that cannot be told.
+    fn room(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Whether an error says that there is no room, which passes, unlike all others.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Whether an error says that no file can be opened for want of descriptors, which passes, too.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    error.raw_os_error().map(Errno::from_raw).is_some_and(|errno| matches!(errno, Errno::EMFILE | Errno::ENFILE))
 }
 
 /// Writes zeros from `from` up to `to`.
@@ -69,27 +87,77 @@ pub(super) fn read_range(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<
     Ok(bytes)
 }
 
+/// How many descriptors are kept for the moment when there are no others.
+const SPARE_DESCRIPTORS: usize = 2;
+
 /// A folder of the operating system.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// The folder itself, open so that nothing needs a descriptor to make its names safe.
+    folder: File,
+    /// Given up one by one where a file must be opened and no descriptor is left.
+    spare: Mutex<Vec<File>>,
 }
 
 impl Folder {
-    /// Makes the folder where it is missing, and its name safe.
+    /// Makes the folder where it is missing, and its name safe. Who the members of groups are is nobody else's business.
     pub(super) fn new(path: &Path) -> io::Result<Self> {
-        if !path.is_dir() {
-            std::fs::create_dir_all(path)?;
+        if path.is_dir() {
+            close_to_strangers(path)?;
+        } else {
+            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(parent)?.sync_all()?;
         }
-        Ok(Self { path: path.to_owned() })
+        let folder = Self { path: path.to_owned(), folder: File::open(path)?, spare: Mutex::default() };
+        folder.keep_spare();
+        Ok(folder)
     }
+
+    fn keep_spare(&self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        while spare.len() < SPARE_DESCRIPTORS
+            && let Ok(another) = self.folder.try_clone()
+        {
+            spare.push(another);
+        }
+    }
+}
+
+/// What the folder's owner may do, and nobody else.
+const FOLDER_MODE: u32 = 0o700;
+/// The same for a file.
+const FILE_MODE: u32 = 0o600;
+
+/// A folder that everybody can read was made without a thought of them. One that a group can read was made so on purpose.
+fn close_to_strangers(path: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o007 == 0 {
+        return Ok(());
+    }
+    match std::fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)) {
+        Ok(()) => tracing::warn!("the data folder {} was open to every user of this machine: it is mode 0700 now", path.display()),
+        Err(e) => tracing::warn!("the data folder {} is open to every user of this machine, and stays so: {e}", path.display()),
+    }
+    Ok(())
 }
 
 impl Disk for Folder {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(self.path.join(name))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(create).truncate(false).mode(FILE_MODE);
+        let path = self.path.join(name);
+        let file = match options.open(&path) {
+            Err(error) if is_out_of_descriptors(&error) => {
+                drop(self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or(error)?);
+                options.open(&path)?
+            }
+            opened => {
+                self.keep_spare();
+                opened?
+            }
+        };
         Ok(Arc::new(Plain(file)))
     }
 
@@ -106,7 +174,12 @@ impl Disk for Folder {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.folder.sync_all()
+    }
+
+    fn room(&self) -> Option<u64> {
+        let room = nix::sys::statvfs::fstatvfs(&self.folder).ok()?;
+        Some((room.blocks_available() as u64).saturating_mul(room.fragment_size() as u64))
     }
 
     /// Number and birth of the file `LOCK`: a copy has others, while a folder that is moved on its file system keeps them.
@@ -119,7 +192,7 @@ impl Disk for Folder {
     }
 
     fn lock(&self) -> io::Result<Option<Lock>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path.join("LOCK"))?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(self.path.join("LOCK"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -150,6 +223,20 @@ impl DiskFile for Plain {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        use nix::errno::Errno;
+        use nix::fcntl::{FallocateFlags, fallocate};
+        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes.cast_signed()) {
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINTR) | Ok(()) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn has_name(&self) -> io::Result<bool> {
+        self.0.metadata().map(|metadata| metadata.nlink() > 0)
     }
 }
 

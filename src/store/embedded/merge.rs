@@ -5,7 +5,7 @@
 use std::io;
 
 use super::block::{self, Block, Change};
-use super::disk::read_range;
+use super::disk::{is_out_of_descriptors, read_range};
 use super::fold::Fold;
 use super::journal::Position;
 use super::rows::{GROUPS, Meta};
@@ -73,5 +73,8 @@ fn read_stretch(segments: &Segments, at: Position, to: Position) -> io::Result<V
 }
 
 fn failed(segment: u64, error: &io::Error) -> TableError {
-    TableError::Failed(format!("{} cannot be read: {error}", name_of(segment)))
+    match is_out_of_descriptors(error) {
+        true => TableError::NoDescriptors,
+        false => TableError::Failed(format!("{} cannot be read: {error}", name_of(segment))),
+    }
 }

@@ -8,11 +8,14 @@
 //! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
+mod backoff;
 mod block;
 mod committer;
 mod disk;
 mod flow;
 mod fold;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod intake;
 mod journal;
@@ -31,6 +34,7 @@ mod scan;
 mod segment;
 pub(super) mod stats;
 mod table;
+mod troubles;
 mod upgrade;
 pub(super) mod upkeep;
 
@@ -40,7 +44,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use committer::Committer;
-use disk::{Folder, Lock};
+use disk::{Disk, Folder, Lock};
 use flow::{Flow, Stop};
 use intake::{Intake, Taken};
 use journal::Journal;
@@ -50,8 +54,10 @@ use query::Wanted;
 use reading::Reading;
 use segment::Segments;
 use stats::{Counts, Stats};
+use troubles::Troubles;
 
-use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation};
+use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation, Trouble};
+use crate::domain::UnixMillis;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
 
@@ -61,6 +67,8 @@ const READERS: usize = 2;
 /// Where the threads meet.
 struct Shared {
     settings: Options,
+    disk: Arc<dyn Disk>,
+    troubles: Arc<Troubles>,
     counts: Counts,
     health: Health,
     intake: Intake,
@@ -148,18 +156,21 @@ impl Engine {
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
         place.home = place.disk.home().map_err(|error| place.io_error(&error))?;
         let place = &place;
-        let found = recovery::recover(place, options)?;
+        let troubles = Arc::new(Troubles::new(options.clock.clone()));
+        let found = recovery::recover(place, options, &troubles)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
         let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
+            disk: place.disk.clone(),
+            troubles: troubles.clone(),
             counts: Counts::default(),
             health,
             intake: Intake::default(),
             flow: Flow::new(found.end),
             segments: found.segments,
-            reading: Reading::new(found.table, found.replays),
+            reading: Reading::new(found.table, found.replays, troubles),
             merged: AtomicU64::new(found.end.lsn),
             copies: Mutex::default(),
         });
@@ -190,6 +201,10 @@ impl Engine {
         self.shared.reading.list(Wanted { after, kind, limit }, done);
     }
 
+    pub(super) fn now(&self) -> UnixMillis {
+        (self.shared.settings.clock)()
+    }
+
     pub(super) fn merged(&self) -> Lsn {
         self.shared.merged.load(Ordering::Acquire)
     }
@@ -202,11 +217,16 @@ impl Engine {
         let shared = &self.shared;
         let mut stats = shared.counts.read();
         stats.journal.segments = shared.segments.count();
+        stats.journal.preparations_failed = shared.segments.attempts_failed();
         stats.journal.bytes = stats.journal.segments * shared.segments.bytes();
         stats.journal.unmerged_bytes = shared.flow.unmerged_bytes();
         stats.table.bytes = shared.reading.table.bytes();
         stats.replays = shared.reading.replays().len();
         stats
+    }
+
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        self.shared.troubles.all()
     }
 
     pub(super) fn close(&self) -> Result<(), CommitError> {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use super::overlay::Overlay;
 use super::query::{self, Stretch, Wanted};
 use super::replays::Replays;
 use super::table::{self, Table, TableError};
+use super::troubles::{Troubles, Who};
 use crate::domain::UnixMillis;
 use crate::domain::name::{GroupId, UserId};
-use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation};
+use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation, TroubleKind};
 
 /// While the merger opens the table again after a full disk, readers try so often …
 const TRIES: usize = 5;
@@ -37,14 +38,15 @@ pub(super) struct Reading {
     pub(super) table: Table,
     overlay: Mutex<Overlay>,
     replays: Mutex<Replays>,
+    troubles: Arc<Troubles>,
     questions: Mutex<Questions>,
     arrived: Condvar,
 }
 
 impl Reading {
     /// Reads from such a table.
-    pub(super) fn new(table: Table, replays: Replays) -> Self {
-        Self { table, overlay: Mutex::default(), replays: Mutex::new(replays), questions: Mutex::default(), arrived: Condvar::new() }
+    pub(super) fn new(table: Table, replays: Replays, troubles: Arc<Troubles>) -> Self {
+        Self { table, overlay: Mutex::default(), replays: Mutex::new(replays), troubles, questions: Mutex::default(), arrived: Condvar::new() }
     }
 
     /// What is committed and not merged.
@@ -137,8 +139,7 @@ impl Reading {
                 Err(error) => error,
             };
             if error.is_damage() {
-                // Whoever asks next must not suffer for it. Where this fails, they find out why.
-                let _ = self.table.mend();
+                self.met_damage(&error.to_string());
                 return Err(LoadError::Damaged(error.to_string()));
             }
             if tries == TRIES {
@@ -150,6 +151,13 @@ impl Reading {
             }
             tries += 1;
         }
+    }
+
+    /// Somebody has met damage in the table: tells of it, and makes the table fit to be read again.
+    pub(super) fn met_damage(&self, words: &str) {
+        self.troubles.begin(Who::Reading, TroubleKind::Damaged, words);
+        // Whoever asks next must not suffer for it. Where this fails, they find out why.
+        let _ = self.table.mend();
     }
 
     /// Looks at the table and adds what is not in it yet. The overlay is not held while the disk is read: where something

@@ -19,6 +19,7 @@ use super::rows::{self, FORMAT, Meta};
 use super::scan::{self, Scan};
 use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
 use super::table::{self, Table};
+use super::troubles::Troubles;
 use super::upgrade;
 use crate::domain::UnixMillis;
 use crate::store::{Durability, OpenError, Options};
@@ -34,11 +35,12 @@ pub(super) struct Recovered {
 }
 
 /// Makes the folder ready. It must be locked.
-pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, OpenError> {
+pub(super) fn recover(place: &Place, options: &Options, troubles: &Arc<Troubles>) -> Result<Recovered, OpenError> {
     let (table, mut meta, numbers) = open_table(place, options)?;
     let now = (options.clock)();
     let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
-    let scan = scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
+    let mut scan =
+        scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
     let rebooted = place.boot.is_empty() || place.boot != meta.boot;
     // A copy that was put in the place of a later state goes on from an earlier moment, and its original may go on as well.
     let copied = !meta.home.is_empty() && meta.home != place.home;
@@ -52,8 +54,12 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let prepared = clear_behind(place, &scan, &present, bytes).map_err(|error| place.io_error(&error))?;
     make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
     let spare = numbers.into_iter().filter(|number| *number < meta.oldest).collect();
+    // The clock may have been set back since. What seems to lie ahead is taken for what happened just now, or it would be kept,
+    // and keep its segment, until the clock has caught up.
+    scan.replays.none_after(now);
+    scan.used.values_mut().for_each(|written| *written = (*written).min(now));
     let newest = scan.used.values().copied().max().unwrap_or(0);
-    let segments = Arc::new(Segments::new(place.disk.clone(), meta.store, bytes, scan.used, prepared, spare));
+    let segments = Arc::new(Segments::new(place.disk.clone(), (meta.store, bytes), troubles.clone(), scan.used, prepared, spare));
     while meta.merged.lsn < scan.end.lsn {
         let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
         meta.merged = merged.map_err(|error| place.table_error(error))?.0;
@@ -73,7 +79,8 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
 fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet<u64>), OpenError> {
     let io = |error: io::Error| place.io_error(&error);
     let names = place.disk.list().map_err(io)?;
-    for unfinished in names.iter().filter(|name| name.ends_with(".new")) {
+    // Whatever else may be here belongs to somebody else.
+    for unfinished in names.iter().filter(|name| [segment::UNFINISHED, table::UNFINISHED].contains(&name.as_str())) {
         place.disk.remove(unfinished).map_err(io)?;
     }
     let mut numbers: BTreeSet<u64> = names.iter().filter_map(|name| segment_of(name)).collect();

@@ -45,6 +45,22 @@ impl Replays {
         }
     }
 
+    /// Takes operations that seem to be of a later time than now for operations of now.
+    pub(super) fn none_after(&mut self, now: UnixMillis) {
+        if self.newest <= now {
+            return;
+        }
+        self.newest = now;
+        for kept in self.groups.values_mut() {
+            let mut start = 0;
+            let entries: Vec<_> = split(kept).map(|(at, entry)| (at.min(now), entry.len())).collect();
+            for (at, length) in entries {
+                kept[start..start + 8].copy_from_slice(&at.to_le_bytes());
+                start += length;
+            }
+        }
+    }
+
     /// Makes room where there is too much, oldest first; `horizon` is the window's beginning.
     pub(super) fn bound(&mut self, mut horizon: UnixMillis) {
         while self.bytes > BYTES_MAX {
@@ -135,6 +151,23 @@ mod tests {
         assert_eq!(taken[0], (1005, operation("op5")));
         assert!(replays.take(&group, 1105, Duration::from_millis(100)).is_empty());
         assert_eq!((replays.len(), replays.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_seems_to_be_of_tomorrow_is_of_now() {
+        let (mut replays, group, window) = (Replays::default(), GroupId::parse("g").unwrap(), Duration::from_millis(100));
+        for at in [990, 5000, 1000, 9000] {
+            replays.keep(group.clone(), at, &operation(&format!("op{at}")));
+        }
+        replays.none_after(1000);
+        replays.expire(1100, window);
+        let times: Vec<_> = replays.take(&group, 1095, window).into_iter().map(|(at, operation)| (at, operation.id)).collect();
+        let expected = [(1000, "op5000"), (1000, "op1000"), (1000, "op9000")];
+        assert_eq!(times, expected.map(|(at, id)| (at, OpId::parse(id).unwrap())));
+        replays.keep(group, 5000, &operation("op"));
+        replays.none_after(1000);
+        replays.expire(1101, window);
+        assert_eq!(replays.len(), 0);
     }
 
     #[test]

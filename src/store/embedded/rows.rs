@@ -195,7 +195,7 @@ fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Stri
     postcard::from_bytes(bytes).map_err(|error| format!("the row of {what:?} cannot be read: {error}"))
 }
 
-fn seal(key: &[u8], mut body: Vec<u8>) -> Vec<u8> {
+pub(super) fn seal(key: &[u8], mut body: Vec<u8>) -> Vec<u8> {
     let sum = checksum(key, &body);
     body.extend_from_slice(&sum.to_le_bytes());
     body

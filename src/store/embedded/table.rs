@@ -15,7 +15,7 @@ use super::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, META, Meta, RELATIONS};
 /// The file's name.
 pub(super) const NAME: &str = "table.redb";
 /// Its name while it is made.
-const UNFINISHED: &str = "table.new";
+pub(super) const UNFINISHED: &str = "table.new";
 
 /// Why the table did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub(super) enum TableError {
     /// No space. The table must be mended before it is used.
     #[error("the disk is full")]
     Full,
+    /// A file of the journal cannot be opened now.
+    #[error("no descriptor is left")]
+    NoDescriptors,
     /// A page is not what was written. The table must be mended before it is used.
     #[error("{NAME} {0}")]
     Page(PageDamage),

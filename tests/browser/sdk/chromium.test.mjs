@@ -191,7 +191,7 @@ test('<group-counter>: shows its counter, taps, follows its attributes, and says
   await like(groupID, 1_234_567);
   await page.evaluate(async (id) => {
     document.documentElement.lang = 'en';
-    document.body.innerHTML = `<button><group-counter group="${id}" key="like"></group-counter></button> <group-counter id="other" group="${id}" key="gift"></group-counter> <group-counter id="broken" group="no-such-room" key="like"></group-counter>`;
+    document.body.innerHTML = `<button><group-counter group="${id}" counter="like"></group-counter></button> <group-counter id="other" group="${id}" key="gift"></group-counter> <group-counter id="none" group="${id}">–</group-counter> <group-counter id="broken" group="no-such-room" counter="like">–</group-counter>`;
     const { GroupCounter } = await import('/sdk/element.js');
     const { create } = await import('/sdk/index.js');
     const { userSig } = await (await fetch('/demo/session?userID=page-element')).json();
@@ -204,13 +204,18 @@ test('<group-counter>: shows its counter, taps, follows its attributes, and says
     await window.chat.login({ userID: 'page-element', userSig });
   }, groupID);
   await page.locator('group-counter', { hasText: /^1,234,567$/ }).waitFor();
-  await page.locator('#other', { hasText: /^0$/ }).waitFor();
+  const text = (selector) => page.evaluate((name) => document.querySelector(name).textContent, selector);
+  assert.deepEqual([await text('#other'), await text('#none'), await text('#broken')], ['', '–', '–'], 'what is not known is not 0');
   await page.locator('#broken[data-error="10010"]').waitFor({ state: 'attached' });
   await page.getByRole('button').click();
   await page.locator('button [data-value="1234568"]', { hasText: '1,234,568' }).waitFor();
   assert.equal(await page.evaluate(() => window.changes), 2);
   await page.evaluate(() => document.querySelector('#other').setAttribute('key', 'like'));
   await page.locator('#other[data-value="1234568"]').waitFor();
+  await page.evaluate(() => document.querySelector('#none').setAttribute('counter', 'like'));
+  await page.locator('#none[data-value="1234568"]').waitFor();
+  await page.evaluate(() => document.querySelector('#none').setAttribute('counter', 'gift'));
+  await page.locator('#none:not([data-value])', { hasText: /^–$/ }).waitFor();
   await page.evaluate(() => {
     window.gone = document.querySelector('#other');
     window.gone.remove();
@@ -220,6 +225,30 @@ test('<group-counter>: shows its counter, taps, follows its attributes, and says
   assert.equal(await page.evaluate(() => window.gone.dataset.value), '1234568');
   await page.evaluate(() => window.chat.logout());
   await page.locator('button group-counter:not([data-value])', { hasText: /^$/ }).waitFor({ state: 'attached' });
+  assert.equal(sockets.length, 1);
+  quiet();
+  await context.close();
+});
+
+test('<group-counter> in React, Preact and Vue: its attributes and its chat arrive', async () => {
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, 'elements.js')], bundle: true, format: 'esm', write: false, preserveSymlinks: true,
+    define: { 'process.env.NODE_ENV': '"production"', __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' },
+  });
+  const groupID = await quietRoom();
+  const { page, context, sockets, quiet } = await visit();
+  await page.route('**/elements.js', (route) => route.fulfill({ contentType: 'text/javascript', body: outputFiles[0].text }));
+  await like(groupID, 7);
+  await page.evaluate(async (id) => {
+    const { mount, create } = await import('/elements.js');
+    const { userSig } = await (await fetch('/demo/session?userID=page-elements')).json();
+    const chat = create({ SDKAppID: 1 });
+    mount({ group: id, counter: 'like', chat });
+    await chat.login({ userID: 'page-elements', userSig });
+  }, groupID);
+  for (const name of ['react', 'preact', 'vue']) await page.locator(`#${name} group-counter`, { hasText: /^7$/ }).waitFor();
+  await like(groupID, 1);
+  for (const name of ['react', 'preact', 'vue']) await page.locator(`#${name} group-counter`, { hasText: /^8$/ }).waitFor();
   assert.equal(sockets.length, 1);
   quiet();
   await context.close();

@@ -9,7 +9,7 @@ export class World {
   at = START;
   chance = 0;
   sockets = [];
-  /** What is answered by itself: a command's name to its data. */
+  /** What is answered by itself: a command's name to what gives its data, or its code, for a frame. */
   auto = {};
   window = new EventTarget();
   document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
@@ -116,8 +116,9 @@ class FakeSocket {
   send(text) {
     if (this.readyState !== 1) throw new Error('not open');
     this.sent.push(text);
-    const { id, cmd } = JSON.parse(text);
-    if (cmd in this.#world.auto) queueMicrotask(() => this.say({ id, code: 0, data: this.#world.auto[cmd]() }));
+    const frame = JSON.parse(text);
+    const { id, cmd } = frame;
+    if (cmd in this.#world.auto) queueMicrotask(() => this.say({ id, ...outcome(this.#world.auto[cmd](frame)) }));
   }
 
   close(code = 1000) {
@@ -131,9 +132,9 @@ class FakeSocket {
   }
 
   /** A handshake that fails: an error, and here no close after it. */
-  refuse() {
+  refuse(event = {}) {
     this.readyState = 3;
-    this.onerror?.({});
+    this.onerror?.(event);
   }
 
   /** What the gateway says. */
@@ -168,10 +169,11 @@ class FakeSocket {
 
   /** Answers the oldest frame of this command: with data, or with a code. */
   answer(cmd, data, more) {
-    const { id } = this.frame(cmd);
-    this.say(typeof data === 'number' ? { id, code: data, message: `refused with ${data}`, ...more } : { id, code: 0, data });
+    this.say({ id: this.frame(cmd).id, ...outcome(data), ...more });
   }
 }
+
+const outcome = (data) => (typeof data === 'number' ? { code: data, message: `refused with ${data}` } : { code: 0, data });
 
 export const ROOM = { groupID: 'live', type: 'AVChatRoom', name: 'Live', ownerID: 'ben', joinOption: 'FreeAccess', createTime: 1, memberCount: 1 };
 

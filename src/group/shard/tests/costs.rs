@@ -12,7 +12,7 @@ use crate::group::outbox::tests::open_pipe;
 use crate::group::shard::*;
 use crate::group::{Ask, Origin};
 use crate::protocol::push::counter_updated;
-use crate::protocol::request::{Body, Cmd, Frame, null_id};
+use crate::protocol::request::{Body, Cmd, FieldLimits, Frame, null_id};
 use crate::users::ConnId;
 use tokio::net::TcpStream;
 
@@ -20,7 +20,7 @@ const INCREASE: &str = r#"{"id":17,"cmd":"increaseGroupCounter","groupID":"live-
 
 fn decoded() -> (crate::protocol::request::Id, Body) {
     let frame = Frame::read(INCREASE).unwrap();
-    let body = frame.body(100).unwrap();
+    let body = frame.body(FieldLimits { users_max: 100, keys_max: 20 }).unwrap();
     (frame.id, body)
 }
 
@@ -66,7 +66,7 @@ fn say(shard: &Shard, connection: ConnId, ask: Ask) {
     let group = GroupId::parse("live-room").unwrap();
     let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
     shard.outboxes.borrow().bell(connection).unwrap().told(matches!(ask, Ask::Join));
-    let door = Door::Socket(connection, Cmd::IncreaseGroupCounter, null_id());
+    let door = Door::Socket(connection, Cmd::IncreaseGroupCounter, null_id(), Instant::now());
     shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
 }
 

@@ -1,6 +1,7 @@
 //! Disks that are full, and disks that fail.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -205,6 +206,35 @@ fn nothing_is_committed_behind_a_failed_sync() {
     for _ in 2..=600 {
         assert_eq!(told.recv().unwrap(), Err(CommitError::Broken));
     }
+}
+
+/// Whoever counts on the order of answers would take the answer to one commit for that to another.
+#[test]
+fn a_commit_that_comes_after_the_failure_is_refused_before_an_earlier_one_is_kept() {
+    let rig = Rig::new(1 << 16);
+    let engine = Arc::new(with_group(&rig));
+    let (tell, told) = channel();
+    let (late, second) = (Arc::downgrade(&engine), tell.clone());
+    rig.disk.set_fate(move |op, name| {
+        // The merger fails while the first commit is being synced.
+        if op == Op::Sync
+            && name.starts_with("journal-")
+            && let Some(engine) = late.upgrade()
+        {
+            engine.shared.fail("the journal cannot be merged".to_owned());
+            let second = second.clone();
+            engine.commit(
+                batch(&[record("g", 1, changed(2, &[("like", 2)]))]),
+                Box::new(move |result| second.send(("second", result)).unwrap()),
+            );
+        }
+        Verdict::Go
+    });
+    engine.commit(batch(&[record("g", 1, changed(1, &[("like", 1)]))]), Box::new(move |result| tell.send(("first", result)).unwrap()));
+    assert_eq!(told.recv().unwrap(), ("second", Err(CommitError::Broken)));
+    assert!(matches!(told.recv().unwrap(), ("first", Ok(_))));
+    rig.disk.clear_fate();
+    assert_eq!(rig.killed().open().version_wait(&id("g")), 1);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Verified {
         match error {
             TableError::Page(damage) => self.find(format!("{} at byte {}", table::NAME, damage.offset), damage.what),
             TableError::Damaged(what) => self.find(table::NAME, what),
-            TableError::Full | TableError::Spoilt | TableError::Failed(_) => return Err(error.clone().into()),
+            TableError::Full | TableError::NoDescriptors | TableError::Spoilt | TableError::Failed(_) => return Err(error.clone().into()),
         }
         Ok(())
     }

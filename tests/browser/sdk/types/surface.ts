@@ -56,3 +56,9 @@ export function refused(): void {
   // @ts-expect-error the app's number is needed
   create({});
 }
+
+export async function settled({ write, cause }: ChatError): Promise<Integer | unknown> {
+  if (!write) return cause;
+  if (write.cmd === 'setGroupCounters') return (await chat.setGroupCounters(write)).data.counters['like'];
+  return (await chat[write.cmd](write)).data.value;
+}

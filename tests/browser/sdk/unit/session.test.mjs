@@ -46,7 +46,7 @@ test('login: tries on for as long as the timeout, then says so; the next login b
   const world = new World();
   const chat = world.chat();
   const login = chat.login(LOGIN);
-  const refused = assert.rejects(login, { code: 2801, message: /was not sent/ });
+  const refused = assert.rejects(login, { code: 2801, message: /^Not logged in within 10 s\. The connection was lost\.$/ });
   await world.settle();
   world.socket.refuse();
   world.chance = 1;
@@ -61,6 +61,47 @@ test('login: tries on for as long as the timeout, then says so; the next login b
   const again = chat.login(LOGIN);
   await world.admit();
   assert.equal((await again).code, 0);
+});
+
+test('login: what was in its way is told', async () => {
+  const unsigned = new Error('the back end is away');
+  const unsafe = new Error('An insecure WebSocket connection may not be initiated from a page loaded over HTTPS.');
+  const closed = new Error('connect ECONNREFUSED 127.0.0.1:1');
+  const cases = [
+    ['nobody listens, or the path is wrong', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse(), /No way to ws:\/\/fake\/ws.*no gateway/],
+    ['the same, where the client says more', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse({ message: closed.message, error: closed }), /No way to ws:\/\/fake\/ws: connect ECONNREFUSED/, closed],
+    ['a handshake without an end', {}, () => {}, /ws:\/\/fake\/ws has not answered/],
+    ['a login without an answer', {}, (world) => world.socket?.readyState === 0 && world.socket.open(), /ws:\/\/fake\/ws has not answered/],
+    ['getUserSig throws', { getUserSig: () => { throw unsigned; } }, () => {}, /getUserSig: the back end is away/, unsigned],
+    ['getUserSig rejects', { getUserSig: async () => { throw unsigned; } }, () => {}, /getUserSig: the back end is away/, unsigned],
+    ['getUserSig has no end', { getUserSig: () => new Promise(() => {}) }, () => {}, /getUserSig has not answered/],
+    ['the browser does not allow it', { WebSocket: class { constructor() { throw unsafe; } } }, () => {}, /insecure WebSocket/, unsafe],
+    ['the gateway closes', {}, (world) => world.socket?.readyState === 0 && world.socket.end(1013, 'too many connections'), /too many connections/],
+  ];
+  for (const [words, { getUserSig, ...env }, happens, message, cause] of cases) {
+    const world = new World();
+    world.chance = 1;
+    const chat = world.chat({ getUserSig, env: { ...world.env, ...env } });
+    const login = chat.login({ userID: 'ann', ...(!getUserSig && { userSig: 'sig-1' }) }).then(() => assert.fail(words), (fault) => fault);
+    for (let turn = 0; turn < 10; turn += 1) {
+      await world.pass(500);
+      happens(world);
+      await world.pass(500);
+    }
+    const fault = await login;
+    assert.equal(fault.code, 2801, words);
+    assert.match(fault.message, message, words);
+    assert.match(fault.message, /^Not logged in within 10 s\. /, words);
+    assert.equal(fault.cause, cause, words);
+    assert.equal(world.timers, 0);
+  }
+});
+
+test('login where there is no WebSocket: refused at once, with what to do', async () => {
+  const world = new World();
+  const chat = world.chat({ env: { ...world.env, WebSocket: undefined } });
+  await assert.rejects(chat.login(LOGIN), { name: 'ChatError', code: 10004, message: /WebSocket.*env/ });
+  assert.deepEqual([world.timers, chat.isReady()], [0, false]);
 });
 
 test('login again: the same user renews, another one is refused, one under way is shared', async () => {
@@ -206,11 +247,11 @@ test('the pause grows while nothing works, and starts small again after a steady
   assert.equal(pauses().at(-1), 500);
 });
 
-for (const [code, kicked] of [[4500, []], [4501, []], [4504, []], [4503, ['kickedOut']]]) {
+for (const [code, kicked] of [[4500, []], [4504, []], [4503, ['kickedOut']]]) {
   test(`close ${code} does not come back by itself`, async () => {
     const world = new World();
     const { chat, events } = await world.ann({ getUserSig: () => 'sig-2' });
-    const waiting = assert.rejects(chat.tap({ groupID: 'live', key: 'like' }), { code: 2999, message: new RegExp(`the server's words \\(${code}\\)`) });
+    const waiting = assert.rejects(chat.getGroupCounters({ groupID: 'live' }), { code: 2999, message: `the server's words (${code}).` });
     await world.settle();
     world.socket.end(code, "the server's words");
     await waiting;

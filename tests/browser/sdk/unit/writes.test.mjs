@@ -198,6 +198,55 @@ test('a write is given up after 60 s, and says what is known of its fate', async
   await Promise.all([sentOut, never, tap]);
 });
 
+const ENDS = {
+  logout: (world, chat) => chat.logout(),
+  destroy: (world, chat) => chat.destroy(),
+  'a kick': async (world) => world.socket.end(4504, 'kicked by an administrator'),
+};
+for (const [words, end] of Object.entries(ENDS)) {
+  test(`${words} cuts writes short: what was sent may have counted, and is told how to learn it; the rest has not`, async () => {
+    const world = new World();
+    const { chat } = await world.ann();
+    const sent = [chat.increaseGroupCounter({ ...LIKE, value: 1 }), chat.setGroupCounters({ groupID: 'live', counters: { like: 2n ** 60n } }), chat.tap(LIKE), chat.tap(LIKE)];
+    await world.settle();
+    const frames = world.socket.fresh();
+    assert.equal(frames.length, 3);
+    const waits = chat.tap(LIKE);
+    const read = chat.getGroupCounters({ groupID: 'live' });
+    const outcomes = Promise.allSettled([...sent, waits, read]);
+    await world.settle();
+    await end(world, chat);
+    const faults = (await outcomes).map(({ reason }) => reason);
+    assert.deepEqual(faults.map(({ code }) => code), [2801, 2801, 2801, 2801, 2999, 2999]);
+    for (const [n, fault] of faults.slice(0, 4).entries()) {
+      assert.match(fault.message, /may have counted or not/);
+      const { id, ...frame } = frames[Math.min(n, 2)];
+      assert.deepEqual(JSON.parse(JSON.stringify({ ...fault.write, id }, (_, value) => (typeof value === 'bigint' ? String(value) : value))), { ...frame, id });
+    }
+    assert.equal(faults[2].write.value, 2n);
+    for (const fault of faults.slice(4)) assert.equal(fault.write, undefined);
+  });
+}
+
+test('a write whose fate is open can be given again as it was: it has the same opID', async () => {
+  const world = new World();
+  const { chat } = await world.ann();
+  const cut = chat.increaseGroupCounter({ ...LIKE, value: 3 }).catch((fault) => fault);
+  await world.settle();
+  const { id, ...frame } = world.socket.frame('increaseGroupCounter');
+  await chat.logout();
+  const { write } = await cut;
+  const login = chat.login({ userID: 'ann', userSig: 'sig-1' });
+  await world.admit();
+  await login;
+  const again = chat[write.cmd](write);
+  await world.settle();
+  const repeated = world.socket.frame('increaseGroupCounter');
+  assert.deepEqual({ ...repeated, id }, { ...frame, id });
+  world.socket.say({ id: repeated.id, code: 0, data: { ...LIKE, value: 3, version: 1, replayed: true } });
+  assert.equal((await again).data.replayed, true);
+});
+
 test('a machine that slept does not repeat a write that the gateway may have forgotten', async () => {
   const world = new World();
   const { chat } = await world.ann();

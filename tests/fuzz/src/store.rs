@@ -1,0 +1,125 @@
+//! A store's folder that was damaged between two starts: a wrong bit, a range of other bytes, a cut, long, missing or exchanged
+//! file. Either the store refuses, or everything that was answered is there.
+//!
+//! One loss cannot be told from a write that was cut off before anybody was answered: that of the very last block, after a
+//! kill. Everything before it is known to the block behind it.
+
+mod damage;
+mod model;
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use damage::Touched;
+use model::Model;
+use tallycast::store::{Batch, Limits, LoadError, Options, Store};
+use tempfile::TempDir;
+
+use crate::bytes::Bytes;
+
+const BATCHES_MAX: u8 = 24;
+const DAMAGES_MAX: u8 = 3;
+const NOW: u64 = 1_000_000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+thread_local! {
+    /// While a store is being opened, redb may panic on this thread, which is caught.
+    static OPENING: Cell<bool> = const { Cell::new(false) };
+}
+
+pub fn target() -> impl FnMut(&[u8]) {
+    hush();
+    let parent = parent();
+    move |data| {
+        let folder = parent.path().join("store");
+        let _ = std::fs::remove_dir_all(&folder);
+        run(data, &folder);
+    }
+}
+
+/// A folder in memory where there is one: nothing here is to survive a loss of power.
+fn parent() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
+}
+
+/// A panic of a thread of the store makes it fail with words, which is allowed; a fuzzer would end at it.
+fn hush() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let of_store = std::thread::current().name().is_some_and(|name| name.starts_with("store-"));
+        if !of_store && !OPENING.get() {
+            loud(info);
+        }
+    }));
+}
+
+fn run(data: &[u8], folder: &Path) {
+    let mut input = Bytes::new(data);
+    let options = input.byte();
+    let (closes, eager) = (options & 1 == 1, options & 2 == 2);
+    let mut models = vec![Model::default()];
+    let lives = 1 + usize::from(options >> 2) % 2;
+    for life in 0..lives {
+        let store = open(folder, eager).unwrap_or_else(|words| panic!("a sound store does not open: {words}"));
+        for _ in 0..input.byte() % BATCHES_MAX {
+            let mut model = models[models.len() - 1].clone();
+            let records = model.plan(&mut input, NOW);
+            let mut batch = Batch::default();
+            records.iter().for_each(|record| batch.push(record));
+            models.push(model);
+            wait(|done| store.commit(batch, done)).expect("a sound disk takes it");
+        }
+        if closes || life + 1 < lives {
+            store.close().expect("a sound store closes");
+        }
+    }
+    let count = input.byte() % DAMAGES_MAX;
+    let touched = (0..count).fold(Touched::default(), |touched, _| touched.and(damage::once(folder, &mut input)));
+
+    let store = match open(folder, eager) {
+        Ok(store) => store,
+        Err(words) => {
+            assert!(count > 0, "an unhurt store does not open: {words}");
+            return assert!(words.contains("store"), "who reads this cannot tell where: {words}");
+        }
+    };
+    let newest = &models[models.len() - 1];
+    let told = newest.differs(&store, NOW);
+    let Some(difference) = told else { return };
+    assert!(count > 0, "an unhurt store: {difference}");
+    if touched.tail && !closes {
+        return;
+    }
+    let before = &models[models.len().saturating_sub(2)];
+    let last_block_lost = touched.newest && !closes && before.differs(&store, NOW).is_none();
+    assert!(last_block_lost, "damage is silent: {difference}");
+}
+
+fn open(folder: &Path, eager: bool) -> Result<Store, String> {
+    let mut options = Options::new(folder);
+    options.cache_bytes = 1 << 20;
+    options.replay_window = Duration::from_secs(5);
+    options.clock = Arc::new(|| NOW);
+    let merge_after_bytes = if eager { 1 } else { 1 << 30 };
+    options.limits = Limits { segment_bytes: 4096, merge_after_bytes, merge_after: Duration::from_secs(3600), ..Limits::default() };
+    OPENING.set(true);
+    let opened = Store::open(&options, Box::new(|_| {}));
+    OPENING.set(false);
+    opened.map_err(|error| error.to_string())
+}
+
+/// Asks the store and waits for its answer.
+fn wait<T: Send + 'static, E: Send + 'static>(ask: impl FnOnce(tallycast::store::Done<T, E>)) -> Result<T, E> {
+    let (tell, told): (_, Receiver<Result<T, E>>) = channel();
+    ask(Box::new(move |answer| drop(tell.send(answer))));
+    told.recv_timeout(PATIENCE).expect("the store answers")
+}
+
+/// What a reading store says; a refusal is no lie.
+fn read<T: Send + 'static>(ask: impl FnOnce(tallycast::store::Done<T, LoadError>)) -> Option<T> {
+    wait(ask).ok()
+}
