@@ -198,9 +198,10 @@ impl Shard {
                         seldom!(error, ("group", 0), %group, "cannot load a group: {e}");
                         self.forget(&group);
                         let refusal = match e {
-                            LoadError::Damaged(_) => {
-                                Refusal::new(Code::Internal, "the group cannot be read: the server's store is damaged, and its operator told")
-                            }
+                            LoadError::Damaged(_) => Refusal::new(
+                                Code::Internal,
+                                "the group cannot be read: the server's store is damaged, and its operator told",
+                            ),
                             _ => Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000),
                         };
                         let mail = std::mem::take(&mut actor.borrow_mut().mailbox);

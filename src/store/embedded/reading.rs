@@ -46,7 +46,14 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads from such a table.
     pub(super) fn new(table: Table, replays: Replays, troubles: Arc<Troubles>) -> Self {
-        Self { table, overlay: Mutex::default(), replays: Mutex::new(replays), troubles, questions: Mutex::default(), arrived: Condvar::new() }
+        Self {
+            table,
+            overlay: Mutex::default(),
+            replays: Mutex::new(replays),
+            troubles,
+            questions: Mutex::default(),
+            arrived: Condvar::new(),
+        }
     }
 
     /// What is committed and not merged.

@@ -23,8 +23,8 @@ use super::place::Place;
 use super::recovery::{Recovered, recover};
 use super::rows::{ACCOUNTS, GROUPS, MEMBERS, Meta};
 use super::segment::segment_of;
-use super::troubles::Troubles;
 use super::table::{self, Table, TableError};
+use super::troubles::Troubles;
 use crate::store::{Lsn, OpenError, Options};
 use redb::ReadableTableMetadata as _;
 
