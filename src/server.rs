@@ -18,6 +18,7 @@ use tokio::sync::{Barrier, watch};
 
 use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
+use crate::control::Control;
 use crate::domain::throttle::Window;
 use crate::gateway::accept::Http;
 use crate::gateway::{self, Addresses, Door, Gate, Origins};
@@ -52,6 +53,7 @@ pub struct Server {
     pub audit: Audit,
     /// Where it listens.
     pub address: SocketAddr,
+    control: Option<Control>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     began: Instant,
@@ -75,6 +77,8 @@ impl Server {
         let opening = Instant::now();
         let store = Store::open(&store_options(config), on_fatal)?;
         let opened_in = opening.elapsed();
+        let control = Control::open(&config.store.path, store.clone());
+        let control = control.inspect_err(|error| tracing::warn!("no backup can be taken while the gateway runs: {error}")).ok();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
         let limits = &config.limits;
@@ -115,7 +119,7 @@ impl Server {
             std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
-        Ok(Self { node, gate, keys, audit, address, stop, shards, began: opening })
+        Ok(Self { node, gate, keys, audit, address, control, stop, shards, began: opening })
     }
 
     /// Answers what was accepted, tells every client to come back later, and closes the store. Blocks until then.
@@ -129,6 +133,7 @@ impl Server {
             }
         }
         self.audit.flush();
+        self.control.map(Control::close);
         self.node.store.clone().close().context("the store did not end cleanly")?;
         tracing::info!(
             connections_closed = connections.saturating_sub(self.gate.connections.load(Ordering::Relaxed)),

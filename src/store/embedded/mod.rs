@@ -37,6 +37,7 @@ pub(super) mod stats;
 mod table;
 mod troubles;
 mod upgrade;
+pub(super) mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -78,6 +79,8 @@ struct Shared {
     merged: AtomicU64,
     /// The table knows under which conditions the store is kept.
     settled: AtomicBool,
+    /// How many copies are being made: while there are any, no segment goes. Held for as long as the merger is at work.
+    copies: Mutex<usize>,
 }
 
 /// Whether the store can go on, and who must be told when it cannot.
@@ -151,21 +154,23 @@ impl Engine {
         let disk = Folder::new(&options.path).map_err(|error| OpenError::Io(format!("{folder}: {error}")))?;
         // Where the machine does not tell, every start counts as one after the loss of power.
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Self::open_at(&Place { disk: Arc::new(disk), folder, boot }, options, on_fatal)
+        Self::open_at(Place { disk: Arc::new(disk), folder, boot, home: String::new() }, options, on_fatal)
     }
 
     /// Opens a folder of any disk.
-    fn open_at(place: &Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+    fn open_at(mut place: Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+        upkeep::refuse_what_is_no_store(&place)?;
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
-        let troubles = Arc::new(Troubles::new(options.clock.clone()));
-        let found = recovery::recover(place, options, &troubles)?;
+        place.home = place.disk.home().map_err(|error| place.io_error(&error))?;
+        let place = &place;
+        let found = recovery::recover(place, options)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
         let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
             disk: place.disk.clone(),
-            troubles,
+            troubles: found.troubles,
             counts: Counts::default(),
             health,
             intake: Intake::default(),
@@ -174,6 +179,7 @@ impl Engine {
             merged: AtomicU64::new(found.meta.merged.lsn),
             settled: AtomicBool::new(found.waiting.is_none()),
             reading: Reading::new(found.table, found.replays, found.waiting),
+            copies: Mutex::default(),
         });
         let engine = Self { shared, threads: Mutex::default(), generation };
         // Where a thread cannot be started, dropping the engine ends those that were.
