@@ -24,7 +24,7 @@ const SEES: [(&str, &str); 17] = [
     ("config", "domain auth"),
     ("control", "store"),
     ("server", "domain protocol auth store users group gateway rest config metrics seldom clock control"),
-    ("cli", "domain protocol auth store users group gateway rest config metrics seldom server clock control"),
+    ("cli", "domain protocol auth store users group gateway rest config metrics seldom clock control server"),
     ("main", "cli"),
     ("lib", ""),
 ];

@@ -114,10 +114,11 @@ impl Committer {
         }
         let lsn = self.append()?;
         match self.shared.settings.durability {
-            Durability::Sync => self.sync()?,
-            Durability::Interval => {
+            Durability::Interval if self.shared.is_settled() => {
                 self.sync_at.get_or_insert_with(|| Instant::now() + self.shared.settings.limits.sync_every);
             }
+            // The next start must know that something may be lost before anything can be.
+            Durability::Sync | Durability::Interval => self.sync()?,
         }
         self.quiet_at = Some(Instant::now() + QUIET);
         Ok(lsn)

@@ -3,6 +3,7 @@
 //! Never merges what is not synced; never lets a segment go before the table says, safely, that it does not need it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, LOOK_EVERY};
@@ -10,7 +11,7 @@ use super::flow::Stop;
 use super::journal::Position;
 use super::merge::merge_some;
 use super::rows::Meta;
-use super::table::TableError;
+use super::table::{self, TableError};
 use super::troubles::Who;
 use super::{Shared, held};
 use crate::store::{CommitError, Limits, TroubleKind};
@@ -35,10 +36,14 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    /// A merger of a table that has `meta`.
+    /// A merger of a table that has `meta`, or, where it is not `settled`, had no room for it.
     pub(super) fn new(shared: Arc<Shared>, meta: Meta) -> Self {
         let first = shared.settings.limits.merge_after.min(RETRY_AFTER);
-        Self { shared, meta, backoff: Backoff::new(first, RETRY_AFTER_MAX) }
+        let mut backoff = Backoff::new(first, RETRY_AFTER_MAX);
+        if !shared.is_settled() {
+            backoff.failed(Instant::now(), shared.disk.room());
+        }
+        Self { shared, meta, backoff }
     }
 
     /// Merges until it is stopped; the life of the merging thread. Where there is no room at
@@ -81,15 +86,19 @@ impl Merger {
             let next = Meta { oldest: self.oldest_needed(*copies), ..self.meta.clone() };
             let bytes_max = merge_bytes_max(&shared.settings.limits);
             let (merged, bytes) = merge_some(&shared.reading.table, &shared.segments, &next, synced, bytes_max)?;
-            shared.reading.overlay().prune(merged.lsn);
+            shared.reading.merged(merged.lsn);
             shared.segments.merged_before(merged.segment);
             self.took_effect(Meta { merged, ..next });
             shared.merged(merged.lsn, bytes);
         }
         let next = Meta { oldest: self.oldest_needed(*copies), clean: last, ..self.meta.clone() };
-        if next != self.meta {
+        if next != self.meta || !shared.is_settled() {
             shared.reading.table.set_meta(&next)?;
             self.took_effect(next);
+            shared.settled.store(true, Ordering::Release);
+        }
+        if !shared.reading.table.has_name() {
+            return Err(TableError::Failed(format!("{} was removed while it was written", table::NAME)));
         }
         shared.reading.replays().expire((shared.settings.clock)(), shared.settings.replay_window);
         Ok(())

@@ -9,6 +9,7 @@
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
 mod backoff;
+mod behind;
 mod block;
 mod check;
 mod committer;
@@ -77,6 +78,8 @@ struct Shared {
     segments: Arc<Segments>,
     reading: Reading,
     merged: AtomicU64,
+    /// The table knows under which conditions the store is kept.
+    settled: AtomicBool,
     /// How many copies are being made: while there are any, no segment goes. Held for as long as the merger is at work.
     copies: Mutex<usize>,
     checking: check::Stopping,
@@ -100,6 +103,10 @@ impl Shared {
             self.flow.stop(Stop::AsItIs);
         }
         CommitError::Broken
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     fn has_failed(&self) -> bool {
@@ -158,22 +165,22 @@ impl Engine {
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
         place.home = place.disk.home().map_err(|error| place.io_error(&error))?;
         let place = &place;
-        let troubles = Arc::new(Troubles::new(options.clock.clone()));
-        let found = recovery::recover(place, options, &troubles)?;
+        let found = recovery::recover(place, options)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
         let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
             disk: place.disk.clone(),
-            troubles: troubles.clone(),
+            troubles: found.troubles.clone(),
             counts: Counts::default(),
             health,
             intake: Intake::default(),
-            flow: Flow::new(found.end),
+            flow: Flow::new(found.end, found.meta.merged.lsn, found.unmerged_bytes),
             segments: found.segments,
-            reading: Reading::new(found.table, found.replays, troubles),
-            merged: AtomicU64::new(found.end.lsn),
+            merged: AtomicU64::new(found.meta.merged.lsn),
+            settled: AtomicBool::new(found.waiting.is_none()),
+            reading: Reading::new(found.table, found.replays, found.waiting, found.troubles),
             copies: Mutex::default(),
             checking: check::Stopping::default(),
         });

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use redb::ReadTransaction;
 
+use super::behind::Behind;
 use super::overlay::Overlay;
 use super::query::{self, Stretch, Wanted};
 use super::replays::Replays;
@@ -37,6 +38,8 @@ struct Questions {
 pub(super) struct Reading {
     pub(super) table: Table,
     overlay: Mutex<Overlay>,
+    /// What a start could not merge, until it is merged.
+    behind: Mutex<Option<Arc<Behind>>>,
     replays: Mutex<Replays>,
     troubles: Arc<Troubles>,
     questions: Mutex<Questions>,
@@ -44,16 +47,24 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads from such a table.
-    pub(super) fn new(table: Table, replays: Replays, troubles: Arc<Troubles>) -> Self {
+    /// Reads from such a table, which may lack something.
+    pub(super) fn new(table: Table, replays: Replays, waiting: Option<(Behind, Overlay)>, troubles: Arc<Troubles>) -> Self {
+        let (behind, overlay) = waiting.map_or((None, Overlay::default()), |(behind, overlay)| (Some(Arc::new(behind)), overlay));
         Self {
             table,
-            overlay: Mutex::default(),
+            overlay: Mutex::new(overlay),
+            behind: Mutex::new(behind),
             replays: Mutex::new(replays),
             troubles,
             questions: Mutex::default(),
             arrived: Condvar::new(),
         }
+    }
+
+    /// The table has everything up to here: what else is known of that is forgotten.
+    pub(super) fn merged(&self, merged: Lsn) {
+        self.overlay().prune(merged);
+        held(&self.behind).take_if(|behind| behind.is_in(merged));
     }
 
     /// What is committed and not merged.
@@ -69,7 +80,15 @@ impl Reading {
     /// Asks for a group. Time and window are those of the moment it is handed out.
     pub(super) fn load(&self, group: GroupId, now: impl Fn() -> (UnixMillis, Duration) + Send + 'static, done: Done<Loaded, LoadError>) {
         self.ask(done, move |reading| {
-            let state = reading.look(|view| query::load(view, &group))?;
+            // Taken before the look: what is dropped meanwhile is in the table that is looked at.
+            let behind = held(&reading.behind).clone();
+            let state = match behind {
+                None => reading.look(|view| query::load(view, &group))?,
+                Some(behind) => {
+                    let (state, merged) = reading.look(|view| Ok((query::load(view, &group)?, table::meta_of(view)?.merged.lsn)))?;
+                    behind.lay_over(&group, merged, state)
+                }
+            };
             let (now, window) = now();
             Ok(Loaded { group: state, replays: reading.replays().take(&group, now, window) })
         });

@@ -218,6 +218,11 @@ impl Table {
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = closed;
     }
 
+    /// Whether the file is still in its folder; a sync of one that was removed succeeds, and saves nothing.
+    pub(super) fn has_name(&self) -> bool {
+        self.file.has_name().unwrap_or(true)
+    }
+
     /// The file's length.
     pub(super) fn bytes(&self) -> u64 {
         self.file.len().unwrap_or(0)

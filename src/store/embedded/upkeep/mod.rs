@@ -24,7 +24,6 @@ use super::recovery::{Recovered, recover};
 use super::rows::{ACCOUNTS, GROUPS, MEMBERS, Meta};
 use super::segment::segment_of;
 use super::table::{self, Table, TableError};
-use super::troubles::Troubles;
 use crate::store::{Lsn, OpenError, Options};
 use redb::ReadableTableMetadata as _;
 
@@ -188,7 +187,7 @@ struct AtRest {
 impl AtRest {
     fn open(path: &Path) -> Result<Self, UpkeepError> {
         let disk = scratch(path)?;
-        let found = recover(&place_of(&disk, path), &Options::new(path), &silent())?;
+        let found = recover(&place_of(&disk, path), &Options::new(path))?;
         Ok(Self { disk, found })
     }
 
@@ -197,11 +196,6 @@ impl AtRest {
         let open = |number| self.disk.open(&super::segment::name_of(number), false);
         Ok(Source { view, meta: self.found.meta.clone(), at_least: self.found.end.lsn, open: Box::new(open) })
     }
-}
-
-/// Troubles of a look or a copy end with it.
-fn silent() -> Arc<Troubles> {
-    Arc::new(Troubles::new(Options::new("").clock))
 }
 
 /// The folder's files, where they are those of a store.

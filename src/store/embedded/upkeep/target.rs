@@ -121,9 +121,9 @@ impl Target {
         state.table.set_meta(&meta)?;
         state.table.close();
         let place = Place { disk: self.disk.clone(), folder: self.path.display().to_string(), boot: String::new(), home: String::new() };
-        let recovered = recover(&place, &Options::new(&self.path), &super::silent())?;
-        if recovered.meta.merged.lsn != recovered.end.lsn {
-            return Err(UpkeepError::Failed("there is no room to bring the journal into the table".to_owned()));
+        let recovered = recover(&place, &Options::new(&self.path))?;
+        if recovered.waiting.is_some() {
+            return Err(TableError::Full.into());
         }
         let meta = Meta { clean: true, ..recovered.meta };
         recovered.table.set_meta(&meta)?;
