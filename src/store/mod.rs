@@ -158,6 +158,11 @@ impl Store {
         self.0.relations(user, done);
     }
 
+    /// Of which types groups are, `None` for one that is not there, with every commit whose `done` was called before.
+    pub fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.0.kinds(groups, done);
+    }
+
     /// Whether a user was ever seen, with every commit whose `done` was called before.
     pub fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
         self.0.has_account(user, done);

@@ -20,7 +20,13 @@ export const LAUNCH = {
 export class Gateway {
   #child = null;
   #data = null;
+  #variables;
   port = 0;
+
+  /** `variables` are added to the program's environment. */
+  constructor(variables = {}) {
+    this.#variables = variables;
+  }
 
   get base() {
     return `http://127.0.0.1:${this.port}`;
@@ -30,7 +36,7 @@ export class Gateway {
   async start() {
     this.#data ??= await mkdtemp(join(tmpdir(), 'tallycast-page-'));
     const args = ['demo', '--listen', `127.0.0.1:${this.port}`, '--data', this.#data];
-    this.#child = spawn(BIN, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = spawn(BIN, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.#variables } });
     this.port = await listeningPort(this.#child);
   }
 

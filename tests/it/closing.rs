@@ -198,3 +198,46 @@ async fn what_back_ends_wrote_is_answered_before_the_end() {
         assert_eq!(version, answered, "round {round}: as many writes are kept as were answered");
     }
 }
+
+/// Asks until the answer has this status.
+async fn until_ready_is(addr: std::net::SocketAddr, status: u16) {
+    let begun = Instant::now();
+    while RawClient::http(addr, "/readyz").await.status != status {
+        assert!(begun.elapsed() < crate::server::PATIENCE, "/readyz never says {status}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_has_time_to_see_that_it_stops() {
+    let mut server = Setup::new().set("drain.wait", "2s").start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    until_ready_is(server.addr(), 200).await;
+    let begun = Instant::now();
+    server.signal("TERM");
+    until_ready_is(server.addr(), 503).await;
+    assert_eq!(RawClient::http(server.addr(), "/readyz").await.json()["causes"][0]["cause"], "draining");
+    assert!(RawClient::http(server.addr(), "/metrics").await.body.contains("\ntallycast_draining 1\n"));
+    // Everything is served still, newcomers too.
+    let mut ben = server.user("ben").await;
+    ben.join(&room).await.ok();
+    assert_eq!(ben.increase(&room, "like", 1).await.ok()["value"], 1);
+    ann.expect_push(&room, "like", 1).await;
+    assert_eq!(server.backend().await.counters(&room).await, json!({"like": 1}));
+    assert_invitation(&ann.expect_close(1012).await);
+    assert_invitation(&ben.expect_close(1012).await);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "it did not wait: {:?}", begun.elapsed());
+    assert_eq!(server.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_wait_and_everything_else() {
+    let mut server = Setup::new().set("drain.wait", "1h").start().await;
+    server.signal("TERM");
+    until_ready_is(server.addr(), 503).await;
+    server.signal("HUP");
+    server.user("ann").await.ask(json!({"cmd": "ping"})).await.ok();
+    server.signal("INT");
+    assert_eq!(server.exit().await.code(), Some(1));
+}

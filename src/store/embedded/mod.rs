@@ -203,6 +203,10 @@ impl Engine {
         self.shared.reading.relations(user, done);
     }
 
+    pub(super) fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.shared.reading.kinds(groups, done);
+    }
+
     pub(super) fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
         self.shared.reading.has_account(user, done);
     }

@@ -122,6 +122,11 @@ impl Overlay {
         self.accounts.contains_key(user)
     }
 
+    /// What a group became lately: one of a type, or none.
+    pub(super) fn kind_of(&self, group: &GroupId) -> Option<Option<GroupType>> {
+        self.groups.get(group).map(|state| state.what)
+    }
+
     /// All up to here was forgotten.
     pub(super) fn pruned(&self) -> Lsn {
         self.pruned

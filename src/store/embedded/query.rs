@@ -44,6 +44,13 @@ pub(super) fn relations(view: &ReadTransaction, user: &UserId) -> Result<BTreeMa
     Ok(relations)
 }
 
+/// Of which types groups are, as far as the table knows.
+pub(super) fn kinds(view: &ReadTransaction, groups: &[GroupId]) -> Result<Vec<Option<GroupType>>, TableError> {
+    let table = view.open_table(GROUPS)?;
+    let kind = |group: &GroupId| Ok(table.get(group.as_str())?.and_then(|row| rows::kind_of(row.value())));
+    groups.iter().map(kind).collect()
+}
+
 /// Whether the table knows an account.
 pub(super) fn has_account(view: &ReadTransaction, user: &UserId) -> Result<bool, TableError> {
     Ok(view.open_table(ACCOUNTS)?.get(user.as_str())?.is_some())

@@ -1,9 +1,11 @@
 // The SDK against the real program, from Node: what the vendor's documents show, and what the vendor lacks.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import http from 'node:http';
 import { json } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 import TencentCloudChat, { create, EVENT } from '../../../web-demo/sdk/index.js';
 import { Gateway } from '../gateway.mjs';
 
@@ -232,4 +234,48 @@ test('follow the numbers in a loop', async () => {
   await ann.dismissGroup(groupID);
   await loop;
   assert.deepEqual(seen, [['like', 1, 1], ['like', 2, 2], ['like', 3, 3]]);
+});
+
+/** Runs a module in a Node of its own, as it comes, but for a global WebSocket that this one may have; gives what it printed. */
+async function inNode(code) {
+  const [major] = process.versions.node.split('.').map(Number);
+  const flags = major < 22 ? [] : ['--no-experimental-websocket'];
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, '--input-type=module', '-e', code], { cwd: import.meta.dirname, env: { ...process.env, NODE_OPTIONS: '' } });
+  return stdout.trim();
+}
+
+test('Node without a WebSocket of its own: it is told what to give, and that of ws works', async () => {
+  const { userSig } = await session('node');
+  const create = `import { create } from 'tallycast'; const options = { SDKAppID: 1, url: '${url()}' }; const login = { userID: 'node', userSig: '${userSig}' };`;
+  assert.match(await inNode(`${create} await create(options).login(login).catch(({ code, message }) => console.log(code, message));`), /^10004 No WebSocket here.*ws/);
+  const printed = await inNode(`${create} import WebSocket from 'ws';
+    const chat = create({ ...options, env: { WebSocket } });
+    await chat.login(login);
+    await chat.createGroup({ type: 'AVChatRoom', name: 'Node', groupID: 'node' });
+    await chat.joinGroup({ groupID: 'node' });
+    await Promise.all(Array.from({ length: 30 }, () => chat.tap({ groupID: 'node', key: 'like' })));
+    console.log((await chat.getGroupCounters({ groupID: 'node' })).data.counters.like);
+    await chat.destroy();`);
+  assert.equal(printed, '30');
+});
+
+test('ws: why there is no connection is told, and a connection given up while it opens ends no program', async () => {
+  const create = `import { create } from 'tallycast'; import WebSocket from 'ws'; const chat = (more) => create({ SDKAppID: 1, apart: true, url: '${url()}', timeout: 1_000, env: { WebSocket }, ...more }); const login = { userID: 'node', userSig: 'x' };`;
+  const why = await inNode(`${create}
+    const wrong = [chat({ url: '${url()}x' }), chat({ url: 'ws://127.0.0.1:1/ws' })];
+    for (const each of wrong) await each.login(login).catch(({ code, message, cause }) => console.log(code, message, '/', cause.message));`);
+  const [path, port] = why.split('\n');
+  assert.match(path, /^2801 Not logged in within 1 s\. No way to .*x: Unexpected server response: 404 \/ Unexpected server response: 404$/);
+  assert.match(port, /^2801 .*: connect ECONNREFUSED 127.0.0.1:1 \/ connect ECONNREFUSED/);
+  const ended = await inNode(`${create}
+    for (const more of [{}, { url: 'ws://127.0.0.1:1/ws' }]) {
+      let begun;
+      const begins = new Promise((resolve) => (begun = resolve));
+      const one = chat({ ...more, env: { WebSocket: class extends WebSocket { constructor(address) { super(address); begun(); } } } });
+      const refused = one.login(login).catch(({ code }) => console.log(code));
+      await begins;
+      await one.destroy();
+      await refused;
+    }`);
+  assert.equal(ended, '2999\n2999');
 });

@@ -49,6 +49,8 @@ struct World {
     millis: u64,
     /// What was asked, by number; taken out when it is answered.
     asked: Vec<Option<Asked>>,
+    /// The newest that was answered.
+    answered: Option<usize>,
     told: Told,
     model: Model,
     /// Records of the open batch.
@@ -104,6 +106,7 @@ impl World {
             prints,
             millis: 1_000_000,
             asked: Vec::new(),
+            answered: None,
             told: Told::default(),
             model: Model::default(),
             open: Vec::new(),
@@ -178,7 +181,7 @@ impl World {
             Ask::Attach => Door::Nobody(connection),
             _ => Door::Call(Some(connection), Box::new(move |answer| told.lock().expect("no panic").push((number, answer)))),
         };
-        self.asked.push(Asked::of(&ask, &user.id));
+        self.asked.push(Asked::of(&ask, &user.id, connection));
         let group = self.actor.id.clone();
         self.actor.mailbox.push_back(Command { group, ask, user, door, origin });
     }
@@ -190,6 +193,7 @@ impl World {
         let at = Moment {
             micros: self.millis * 1000,
             unix: self.millis,
+            stamp: self.millis,
             limits: &self.limits,
             prints: &self.prints,
             generation: 1,
@@ -286,6 +290,7 @@ impl World {
         let told = std::mem::take(&mut *self.told.lock().expect("no panic"));
         for (number, answer) in told {
             let asked = self.asked[number].take().expect("each command is answered once");
+            assert!(self.answered.replace(number).is_none_or(|before| before < number), "answers come in the order of their questions");
             self.model.judge(asked, answer, self.millis);
         }
     }
@@ -305,7 +310,11 @@ impl World {
         for (user, count) in &self.actor.online {
             assert_eq!(*count as usize, self.actor.present.values().filter(|present| present.id == *user).count());
         }
-        if let Some(group) = group.filter(|group| group.profile.kind != GroupType::AvChatRoom) {
+        if group.is_some_and(|group| group.profile.kind == GroupType::AvChatRoom) {
+            let is_open = |id: &&ConnId| self.connections.iter().any(|(_, open)| open == *id);
+            let seats: BTreeSet<_> = self.model.seats.iter().filter(is_open).copied().collect();
+            assert_eq!(present, seats, "who joined last sits, and who quit last does not");
+        } else if let Some(group) = group {
             let stranger = self.actor.present.values().find(|user| !group.members.contains_key(&user.id));
             assert!(stranger.is_none(), "{stranger:?} is no member and gets pushes");
         }
@@ -320,6 +329,7 @@ impl World {
         if self.room.remove(&old) {
             self.actor.unseat(old);
         }
+        self.model.seats.remove(&old);
         self.ask(who, Ask::Attach, Origin::Backend);
     }
 
@@ -343,6 +353,7 @@ impl World {
             self.connections[who].1.generation += 1;
         }
         self.room.clear();
+        self.model.seats.clear();
         self.actor = Actor::new(self.actor.id.clone(), SHARDS);
         self.actor.load(Loaded { group: self.state.clone(), replays: self.operations.clone() }, &self.prints);
         for who in 0..self.connections.len() {

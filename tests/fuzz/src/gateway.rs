@@ -117,6 +117,8 @@ impl Peer {
                 Ok(0) => return None,
                 Ok(n) => self.ahead.extend_from_slice(&buffer[..n]),
                 Err(e) if is_end(&e) => return None,
+                // The fuzzer looks at its clock.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => panic!("the gateway says nothing: {e}, after {:?}", String::from_utf8_lossy(&self.ahead)),
             }
         }
