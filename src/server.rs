@@ -2,11 +2,10 @@
 //! for each shard.
 
 mod listen;
+mod panics;
 mod site;
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -14,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Barrier, watch};
+use tokio::task::JoinSet;
 
 use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
+use crate::control::Control;
 use crate::domain::throttle::Window;
 use crate::gateway::{self, Addresses, Door, Gate, Origins};
 use crate::group;
@@ -32,6 +31,7 @@ use crate::rest::audit::Audit;
 use crate::store::{self, Store};
 use crate::users::{Users, Windows};
 use listen::listen;
+use panics::{OnFatal, vital, watch_over};
 use site::{INTERNAL_CONNECTIONS_MAX, Plan, Site};
 
 /// Descriptors kept back for the store, the log and the system …
@@ -61,6 +61,7 @@ pub struct Server {
     pub audit: Audit,
     /// Where it listens, the first address of all.
     pub address: SocketAddr,
+    control: Option<Control>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     began: Instant,
@@ -85,6 +86,8 @@ impl Server {
         let of_store = on_fatal.clone();
         let store = Store::open(&store_options(config), Box::new(move |why| of_store(format!("the store cannot go on: {why}"))))?;
         let opened_in = opening.elapsed();
+        let control = Control::open(&config.store.path, store.clone());
+        let control = control.inspect_err(|error| tracing::warn!("no backup can be taken while the gateway runs: {error}")).ok();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
         let limits = &config.limits;
@@ -125,7 +128,7 @@ impl Server {
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
         let address = addresses[0];
-        Ok(Self { node, gate, keys, audit, address, stop, shards, began: opening })
+        Ok(Self { node, gate, keys, audit, address, control, stop, shards, began: opening })
     }
 
     /// Says to whoever asks that clients should be sent elsewhere. Everything is served still.
@@ -141,6 +144,7 @@ impl Server {
         self.stop.send_replace(true);
         let sound = self.shards.into_iter().map(JoinHandle::join).fold(true, |sound, ended| sound & ended.is_ok());
         self.audit.flush();
+        self.control.map(Control::close);
         self.node.store.clone().close().context("the store did not end cleanly")?;
         anyhow::ensure!(sound, "a shard has panicked");
         tracing::info!(
@@ -151,33 +155,6 @@ impl Server {
         );
         Ok(())
     }
-}
-
-/// What is called when the program cannot go on, with the words for the operator. It must not wait.
-pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
-
-/// Starts a thread. Where it panics the program must end: what it looked after would stand still without a word.
-fn watch_over(name: String, on_fatal: OnFatal, life: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let words = format!("the thread {name} has panicked");
-    std::thread::Builder::new().name(name).spawn(move || {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(life)) {
-            on_fatal(words);
-            resume_unwind(panic);
-        }
-    })
-}
-
-/// Never comes back: tasks without which a shard is of no use take the thread with them where one panics.
-async fn vital(tasks: impl Iterator<Item = tokio::task::JoinHandle<()>>) {
-    let mut tasks: FuturesUnordered<_> = tasks.collect();
-    while let Some(ended) = tasks.next().await {
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            resume_unwind(error.into_panic());
-        }
-    }
-    std::future::pending().await
 }
 
 struct Parts {
@@ -200,21 +177,21 @@ impl Parts {
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let shard = Shard::new(self.index, self.node);
             let door = Door::new(shard.clone(), self.gate);
-            let timing = tokio::task::spawn_local(door.clone().keep_time());
+            let mut tasks = JoinSet::new();
+            tasks.spawn_local(door.clone().keep_time());
             let ours = |listener| tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
             let http = Site::new(self.http);
-            let accept = |listener| tokio::task::spawn_local(door.clone().accept(ours(listener), http.clone()));
+            let accept = |listener| tasks.spawn_local(door.clone().accept(ours(listener), http.clone()));
             let accepting: Vec<_> = self.listeners.into_iter().map(accept).collect();
-            let accepts: Vec<_> = accepting.iter().map(tokio::task::JoinHandle::abort_handle).collect();
             let (listeners, plan) = self.inside;
             let inside = Site::new(plan);
             for listener in listeners {
                 let (inside, shard) = (inside.clone(), shard.clone());
-                tokio::task::spawn_local(async move { inside.serve_inside(ours(listener), shard.metrics()).await });
+                tasks.spawn_local(async move { inside.serve_inside(ours(listener), shard.metrics()).await });
             }
             let serving = async {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-                accepts.iter().for_each(tokio::task::AbortHandle::abort);
+                accepting.iter().for_each(tokio::task::AbortHandle::abort);
                 if tokio::time::timeout(DRAIN_DEADLINE, drain(&shard, &door, &http, &self.drained)).await.is_err() {
                     tracing::warn!("some connections did not end in time");
                 }
@@ -223,7 +200,7 @@ impl Parts {
             tokio::select! {
                 biased;
                 () = shard.clone().run() => {}
-                () = vital(accepting.into_iter().chain([timing])) => {}
+                () = vital(tasks) => {}
                 () = serving => {}
             }
         });

@@ -132,7 +132,7 @@ impl Door {
             for connection in self.due(now) {
                 connection.tick(now);
             }
-            self.shard.sweep();
+            self.shard.sweep(now);
             if self.shard.index == 0 {
                 let limits = &self.shard.node.limits;
                 self.shard.node.users.sweep(&limits.windows, self.shard.node.micros(now));
@@ -224,7 +224,10 @@ impl Door {
     fn answer(&self, peer: SocketAddr, request: &Request<Incoming>) -> Option<Response<String>> {
         let (status, headers, text) = match handshake::look_at(request, &self.gate.origins) {
             Wanted::Http => return None,
-            Wanted::Socket(_) if self.is_stopping() => return Some(rejected(STOPPING)),
+            Wanted::Socket(_) if self.is_stopping() => {
+                self.count(peer, STOPPING);
+                return Some(rejected(STOPPING));
+            }
             Wanted::Rejected(rejection) => {
                 self.count(peer, rejection);
                 return Some(rejected(rejection));
@@ -256,6 +259,7 @@ impl Door {
         let metrics = self.shard.metrics();
         metrics.connections.fetch_add(1, Ordering::Relaxed);
         metrics.opened.add(1);
+        tracing::debug!(%address, connection = %id, "a connection is open");
         Ok(connection)
     }
 }

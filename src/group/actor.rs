@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -26,6 +26,9 @@ use crate::users::{ConnId, User};
 pub const BATCH_MAX: usize = 256;
 /// Commands that may wait for one group.
 pub const MAILBOX_MAX: usize = 65_536;
+
+/// Nobody is looked at more often than this.
+const AT_LEAST_AFTER: Duration = Duration::from_secs(1);
 
 /// What the actor must know of this moment.
 #[derive(Clone, Copy)]
@@ -113,8 +116,8 @@ pub struct Actor {
     pub mailbox: VecDeque<Command>,
     /// Whether the shard has it in its list of actors with mail.
     pub queued: bool,
-    /// Whether the shard's sweep looks after it.
-    pub swept: bool,
+    /// When the shard's sweep looks at it next; `None`: time alone changes nothing.
+    pub look_at: Option<Instant>,
     /// Connections that sit here.
     pub present: HashMap<ConnId, Present>,
     /// How many of them each user has.
@@ -175,7 +178,7 @@ impl Actor {
             phase: Phase::Loading,
             mailbox: VecDeque::new(),
             queued: false,
-            swept: false,
+            look_at: None,
             present: HashMap::new(),
             online: HashMap::new(),
             seats: smallvec::smallvec![0; shards],
@@ -210,9 +213,10 @@ impl Actor {
         Incarnation { group: self.id.clone(), number: self.incarnation }
     }
 
-    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`; steps that need
+    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`, with the type that
+    /// the group had before; steps that need
     /// no commit come back.
-    pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record)) -> Vec<Step> {
+    pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record, Option<GroupType>)) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..BATCH_MAX.min(self.mailbox.len()) {
             let Some(command) = self.mailbox.pop_front() else { break };
@@ -329,7 +333,24 @@ impl Actor {
         settled && self.present.is_empty() && (quiet || self.state.is_none())
     }
 
-    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> Held {
+    /// When time alone may let it forget answers, or be forgotten itself. `None`: something must happen first.
+    pub fn next_look(&self, now: Instant, stamp: UnixMillis, limits: &Limits) -> Option<Instant> {
+        if let Some(oldest) = self.replays.oldest() {
+            let left = (oldest + limits.replay_millis + 1).saturating_sub(stamp);
+            // Kept a little longer, so that one look finds more than one answer.
+            let left = left.max((limits.replay_millis / 64).min(AT_LEAST_AFTER.as_millis() as u64));
+            return Some(now + Duration::from_millis(left));
+        }
+        if self.phase != Phase::Ready || !self.mailbox.is_empty() || !self.present.is_empty() {
+            return None;
+        }
+        let idle_since = self.last_used.filter(|_| self.state.is_some());
+        let idle = idle_since.map_or(Some(now), |since| since.checked_add(limits.idle_after))?;
+        // What only waits for the table is looked at again in a moment.
+        Some(idle.max(now + AT_LEAST_AFTER))
+    }
+
+    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record, Option<GroupType>)) -> Held {
         let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
@@ -369,7 +390,7 @@ impl Actor {
         effect: Option<Effect>,
         operation: Option<(u128, Operation)>,
         at: Moment<'_>,
-        keep: &mut impl FnMut(&Record),
+        keep: &mut impl FnMut(&Record, Option<GroupType>),
     ) -> bool {
         if effect.is_none() && operation.is_none() {
             return false;
@@ -382,7 +403,7 @@ impl Actor {
             self.incarnation = profile.incarnation;
         }
         let record = Record { group: self.id.clone(), at: at.stamp, effect, operation };
-        keep(&record);
+        keep(&record, self.group().map(|group| group.profile.kind));
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });
         true

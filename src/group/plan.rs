@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::actor::{Actor, Moment};
-use super::{Ask, Origin};
+use super::{Ask, Origin, Sought};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
 use crate::domain::group::{Caller, Group};
@@ -52,9 +52,15 @@ impl Actor {
                 }
                 Ok(Plan::of(Told::Data(Data::Counters(self.id.clone(), snapshot(group, &keys, at.generation)))))
             }
-            Ask::Inspect => {
-                let online = self.online.keys().cloned().collect();
-                Ok(Plan::of(Told::Data(Data::Inspected(Box::new(Inspected { group: group.clone(), online })))))
+            Ask::Inspect(sought) => {
+                let members = match &sought {
+                    Sought::Nobody => Vec::new(),
+                    Sought::These(users) => users.iter().filter_map(|user| group.members.get_key_value(user)).collect(),
+                    Sought::Page { roles, offset, limit } => group.page_of_members(roles.as_deref(), *offset, *limit),
+                };
+                let members = members.into_iter().map(|(user, member)| (user.clone(), member.clone())).collect();
+                let (kept, online) = (group.members.len(), self.online.len());
+                Ok(Plan::of(Told::Data(Data::Inspected(Box::new(Inspected { profile: group.profile.clone(), kept, online, members })))))
             }
             Ask::Online => {
                 group.check_access(caller)?;

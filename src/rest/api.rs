@@ -23,8 +23,9 @@ use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, OpId, UserId};
 use crate::domain::throttle::{Throttle, Window};
 use crate::group::node::Node;
-use crate::group::{Ask, Command, Door, Origin};
+use crate::group::{Ask, Command, Door, Origin, Sought};
 use crate::protocol::answer::{Data, Inspected};
+use crate::seldom;
 use crate::users::User;
 
 macro_rules! apis {
@@ -115,9 +116,9 @@ impl Call<'_> {
         told.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// Everything about a group. Errors: 10010.
-    pub async fn inspect(&self, group: GroupId) -> Result<Box<Inspected>, Refusal> {
-        match self.tell(group, Ask::Inspect).await? {
+    /// What a group is, with the members sought. Errors: 10010.
+    pub async fn inspect(&self, group: GroupId, sought: Sought) -> Result<Box<Inspected>, Refusal> {
+        match self.tell(group, Ask::Inspect(sought)).await? {
             Data::Inspected(inspected) => Ok(inspected),
             _ => Err(stopping()),
         }
@@ -158,38 +159,71 @@ pub async fn serve<B>(rest: &Arc<Rest>, peer: SocketAddr, request: Request<B>) -
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    let (parts, mut body) = request.into_parts();
+    let (began, (parts, mut body)) = (Instant::now(), request.into_parts());
     if intake::is_too_large(&body) {
-        return respond(Err(too_large()), false);
+        let refused = Err(too_large());
+        note(rest, peer, named(&parts).ok(), began, &refused);
+        return respond(refused, false);
     }
-    let admitted = match admit(rest, &parts) {
+    let (api, admin) = match named(&parts).and_then(|api| Ok((api, admit(rest, &parts, api)?))) {
         Ok(admitted) => admitted,
         Err(refusal) => {
+            let refused = Err(refusal);
+            note(rest, peer, named(&parts).ok(), began, &refused);
             // Who waits to be asked for the body is not asked.
             let whole = !parts.headers.contains_key(header::EXPECT) && intake::is_soon_over(&mut body).await;
-            return respond(Err(refusal), whole);
+            return respond(refused, whole);
         }
     };
-    match rest.intake.read(&mut body).await {
-        Ok(bytes) => respond(dispatch(rest, peer, &parts, admitted, &bytes).await, true),
-        Err(Missing::TooLarge) => respond(Err(too_large()), false),
+    let bytes = match rest.intake.read(&mut body).await {
+        Ok(bytes) => bytes,
+        Err(Missing::TooLarge) => {
+            let refused = Err(too_large());
+            note(rest, peer, Some(api), began, &refused);
+            return respond(refused, false);
+        }
         Err(Missing::Late) => {
-            (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response()
+            let head = [(header::CONNECTION, "close")];
+            return fail(rest, api, began, StatusCode::REQUEST_TIMEOUT, (head, "the body was not complete in time\n"));
         }
         Err(Missing::NoRoom) => {
             let text = "this server is reading as many bodies as it has memory for: try again\n";
             let head = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
-            (StatusCode::SERVICE_UNAVAILABLE, head, text).into_response()
+            return fail(rest, api, began, StatusCode::SERVICE_UNAVAILABLE, (head, text));
         }
+    };
+    let answer = dispatch(rest, peer, &parts, (api, admin), &bytes).await;
+    note(rest, peer, Some(api), began, &answer);
+    respond(answer, true)
+}
+
+/// Counts and logs what became of a call. That somebody may not call at all is of interest to an operator; their UserSig is not.
+fn note(rest: &Rest, peer: SocketAddr, api: Option<Api>, began: Instant, answer: &Result<Answer, Refusal>) {
+    let (took, command) = (began.elapsed(), api.map_or("none", Api::name));
+    let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+    rest.node.count_call(command, code.number(), took);
+    let (code, took_us) = (code.number(), took.as_micros() as u64);
+    match answer {
+        Err(Refusal { message, .. }) if matches!(code, 60_002..=70_099 | 80_002) => {
+            seldom!(info, ("REST call refused", code), %peer, command, code, "a REST call was refused: {message}");
+        }
+        Err(Refusal { message, .. }) => tracing::debug!(%peer, command, code, took_us, "refused: {message}"),
+        Ok(_) => tracing::debug!(%peer, command, code, took_us, "answered"),
     }
+}
+
+/// A failure of HTTP itself: it is counted by its status.
+fn fail(rest: &Rest, api: Api, began: Instant, status: StatusCode, response: impl IntoResponse) -> Response<axum::body::Body> {
+    rest.node.count_call(api.name(), status.as_u16().into(), began.elapsed());
+    (status, response).into_response()
 }
 
 fn too_large() -> Refusal {
     Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")
 }
 
-/// Everything about a call that its address and its head tell: which it is, and whose.
-fn admit(rest: &Rest, parts: &Parts) -> Result<(Api, UserId), Refusal> {
+/// Which call it is.
+fn named(parts: &Parts) -> Result<Api, Refusal> {
     let bad_request = |text| Refusal::new(Code::BadRequest, text);
     if parts.method != Method::POST {
         return Err(bad_request("only POST is spoken here"));
@@ -200,7 +234,11 @@ fn admit(rest: &Rest, parts: &Parts) -> Result<(Api, UserId), Refusal> {
         .strip_prefix("/v4/")
         .and_then(|path| path.split_once('/'))
         .ok_or_else(|| bad_request("the address must be /v4/service/command"))?;
-    let api = Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))?;
+    Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))
+}
+
+/// Whose call it is, where they may make it now. Its address and its head tell.
+fn admit(rest: &Rest, parts: &Parts, api: Api) -> Result<UserId, Refusal> {
     let query = parts.uri.query().unwrap_or_default();
     let admin = identify(query, &rest.keys.get(), &rest.good_sigs, unix_millis() / 1000)?;
     if !rest.node.users.is_admin(&admin) {
@@ -212,7 +250,7 @@ fn admit(rest: &Rest, parts: &Parts) -> Result<(Api, UserId), Refusal> {
         let text = format!("more than {} calls of {} in a second: call it less often", rest.calls_max.calls_max, api.name());
         return Err(Refusal::new(Code::TooManyCalls, text));
     }
-    Ok((api, admin))
+    Ok(admin)
 }
 
 async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, (api, admin): (Api, UserId), bytes: &[u8]) -> Result<Answer, Refusal> {
@@ -230,7 +268,7 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, (api, admin
     };
     let admin = rest.node.users.visit(&admin);
     let call = Call { rest, api, admin, peer, operation, body };
-    let answer = match api {
+    match api {
         Api::UpdateGroupCounter => counters::update(&call).await,
         Api::GetGroupCounter => counters::get(&call).await,
         Api::DeleteGroupCounter => counters::delete(&call).await,
@@ -247,8 +285,5 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, (api, admin
         Api::AccountImport => accounts::import(&call).await,
         Api::AccountCheck => accounts::check(&call).await,
         Api::Kick => accounts::kick(&call).await,
-    };
-    let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
-    rest.node.count_call(api.name(), code);
-    answer
+    }
 }

@@ -6,6 +6,7 @@
 mod batch;
 mod embedded;
 mod options;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ pub use batch::Batch;
 #[cfg(feature = "fuzzing")]
 pub use embedded::fuzzing;
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
+pub use embedded::upkeep::{Copied, Finding, Repaired, UpkeepError, Verified, backup_at_rest, receive_backup, repair, restore, verify};
 pub use options::{Clock, Durability, Limits, Options};
+pub use trouble::{Trouble, TroubleKind};
 
 use crate::domain::UnixMillis;
 use crate::domain::group::Group;
@@ -57,6 +60,9 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
+    /// The folder is no store that can be opened, with what it is.
+    #[error("{0}")]
+    NoStore(String),
     /// The operating system said no.
     #[error("cannot open the store: {0}")]
     Io(String),
@@ -119,7 +125,7 @@ pub struct Page {
     pub groups: Vec<GroupId>,
     /// Where to go on; `None`: there are no more.
     pub next: Option<GroupId>,
-    /// How many groups there are in all, of every type.
+    /// How many groups there are in all of the type that was asked for, or of every type.
     pub total: u64,
 }
 
@@ -152,6 +158,11 @@ impl Store {
         self.0.relations(user, done);
     }
 
+    /// Of which types groups are, `None` for one that is not there, with every commit whose `done` was called before.
+    pub fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.0.kinds(groups, done);
+    }
+
     /// Whether a user was ever seen, with every commit whose `done` was called before.
     pub fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
         self.0.has_account(user, done);
@@ -179,9 +190,21 @@ impl Store {
         self.0.generation()
     }
 
+    /// Tells all of it, as it is at one moment, for `receive_backup`: everything that was answered before the call, and maybe
+    /// more. Blocks until it is told, and reads much of the disk; commits go on meanwhile. Whoever reads must go on reading,
+    /// for as long as it takes no segment of the journal can go.
+    pub fn tell(&self, to: &mut dyn std::io::Write) -> Result<(), UpkeepError> {
+        self.0.tell(to)
+    }
+
     /// Figures of now.
     pub fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    /// What keeps the store from doing all that it should, at this moment; empty where all is well. Costs little.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.0.troubles()
     }
 
     /// Takes no more commits, finishes those it has, merges all and marks the end as clean. Blocks until then; must not be

@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::raw::{PING, PONG, RawClient};
+use crate::rest_client::{Address, path};
 use crate::server::{Server, Setup};
 use crate::usersig::{Sig, unix_now};
 
@@ -278,4 +279,22 @@ async fn a_slow_reader_is_alive_as_long_as_it_reads() {
             (opcode, payload) => panic!("{opcode}: {}", String::from_utf8_lossy(&payload)),
         }
     }
+}
+
+#[tokio::test]
+async fn who_is_kicked_again_and_again_is_told_so_once() {
+    let server = Setup::new().set("rest.calls_per_second_max", 0).start().await;
+    let mut wrong = 0;
+    for round in 0..20 {
+        let user = format!("user-{round}");
+        let mut ann = RawClient::user(server.addr(), &user).await;
+        let body = json!({"UserID": user}).to_string();
+        let target = format!("{}?{}", path("kick"), Address::good().query());
+        let call = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let mut backend = RawClient::tcp(server.addr()).await;
+        backend.send(call.repeat(16).as_bytes()).await;
+        let told = ann.expect_close(4504).await.iter().filter(|text| text.contains("KICKED_OUT")).count();
+        wrong += usize::from(told != 1);
+    }
+    assert_eq!(wrong, 0, "of 20");
 }

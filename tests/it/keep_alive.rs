@@ -80,11 +80,12 @@ async fn a_connection_is_kept_longer_than_a_head_may_take() {
     assert!(kept.ends().await, "a connection without a request is not kept for ever");
 }
 
-/// Asks for more than the pipes hold and reads none of it.
+/// Asks for more than the pipes hold and reads none of it, until the server takes nothing more from it either.
 async fn deaf(server: &Server) -> RawClient {
     let mut client = RawClient::narrow(server.addr()).await;
-    let get = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr());
-    client.send_some(get.repeat(1_000).as_bytes()).await;
+    let get = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nX-Padding: {}\r\n\r\n", server.addr(), "x".repeat(8_000));
+    let many = get.repeat(100);
+    while client.send_some(many.as_bytes()).await {}
     client
 }
 
@@ -100,7 +101,7 @@ async fn who_takes_no_answer_is_closed() {
     // Who reads slowly, but reads, is served.
     let mut slow = RawClient::narrow(server.addr()).await;
     let get = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr());
-    slow.send_some(get.repeat(50).as_bytes()).await;
+    slow.send(get.repeat(50).as_bytes()).await;
     for _ in 0..50 {
         sleep(Duration::from_millis(20)).await;
         assert_eq!(slow.whole_reply().await.0, 200);
@@ -117,10 +118,7 @@ async fn who_takes_no_answer_does_not_delay_the_end() {
         begun.elapsed()
     };
     let mut server = Server::start().await;
-    let mut all = Vec::new();
-    for _ in 0..5 {
-        all.push(deaf(&server).await);
-    }
+    let all = tokio::join!(deaf(&server), deaf(&server), deaf(&server));
     let begun = Instant::now();
     server.signal("TERM");
     assert_eq!(server.exit().await.code(), Some(0));

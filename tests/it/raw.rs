@@ -101,9 +101,9 @@ impl RawClient {
         matches!(timeout(PATIENCE, self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
 
-    /// Sends as much as the pipe takes without being read.
-    pub async fn send_some(&mut self, bytes: &[u8]) {
-        let _ = timeout(Duration::from_millis(500), self.stream.write_all(bytes)).await;
+    /// Sends as much as the pipe takes without being read. False where that was not all.
+    pub async fn send_some(&mut self, bytes: &[u8]) -> bool {
+        matches!(timeout(Duration::from_millis(500), self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
 
     pub async fn frame(&mut self, opcode: u8, payload: &[u8]) {

@@ -4,11 +4,10 @@ import { ChatError, WRONG_FIELD } from './names.js';
 
 /** What `options.env` replaces in tests; and `alarm()`, a timer that is set anew by `(ms, call)` and cleared by `()`. */
 export function environment(given) {
-  const { WebSocket, window, document } = globalThis;
   const env = {
-    WebSocket,
-    window,
-    document,
+    WebSocket: globalThis.WebSocket,
+    window: globalThis.window,
+    document: globalThis.document,
     setTimeout: (call, ms) => setTimeout(call, ms),
     clearTimeout: (timer) => clearTimeout(timer),
     now: steadyClock(),
@@ -51,7 +50,7 @@ export function socketURL({ url, proxyServer = '/ws' }) {
   try {
     return new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
   } catch {
-    throw new ChatError(WRONG_FIELD, 'url must be absolute where there is no page: wss://host/ws.');
+    throw new ChatError(WRONG_FIELD, 'url must be absolute without a page: wss://host/ws.');
   }
 }
 

@@ -205,6 +205,13 @@ export interface Chat<I extends Integer = Integer> {
   /** True from SDK_READY to SDK_NOT_READY: calls are taken, and wait while the connection is away. */
   isReady(): boolean;
 
+  /** The user who is logged in, or an empty text. */
+  getLoginUser(): string;
+  /** 0 to 4, as the vendor's: above 2 nothing is said on the console. There are only warnings: events that do not exist, plugins. */
+  setLogLevel(level: number): void;
+  /** Takes the vendor's plugins and ignores them, with a warning: there are no files here to upload. */
+  registerPlugin(plugins?: object): void;
+
   /** The same handler with the same context is called once, however often it is given. */
   on<E extends keyof ChatEvents>(eventName: E, handler: (event: ChatEvent<ChatEvents<I>[E]>) => void, context?: any, once?: boolean): void;
   on(eventName: string, handler: Function, context?: any, once?: boolean): void;
@@ -215,6 +222,8 @@ export interface Chat<I extends Integer = Integer> {
   dismissGroup(groupID: string, options?: Abortable): Promise<Result<{ groupID: string }>>;
   /** Joins, and joins again with each new connection. The counters in the answer are those of this moment. */
   joinGroup(options: { groupID: string } & Abortable): Promise<Result<{ status: string; group: Group } & Snapshot<I>>>;
+  /** A group that this chat has joined or made, as it is now; 10007 for any other, and nothing is joined. */
+  getGroupProfile(options: { groupID: string } & Abortable): Promise<Result<{ group: Group }>>;
   quitGroup(groupID: string, options?: Abortable): Promise<Result<{ groupID: string }>>;
   addGroupMember(options: { groupID: string; userIDList: string[] } & Abortable): Promise<Result<MembersChanged>>;
   deleteGroupMember(options: { groupID: string; userIDList: string[] } & Abortable): Promise<Result<MembersChanged>>;

@@ -10,19 +10,12 @@ const living = new Map();
 export function create(options = {}) {
   const url = socketURL(options);
   const name = options.apart ? Symbol() : `${options.SDKAppID} ${url}`;
-  const { held, chat } = living.get(name) ?? made(options, url, name);
+  const held = living.get(name) ?? { integers: options.integers ?? 'auto', timeout: 10_000 };
   const { integers = held.integers, timeout = held.timeout, getUserSig = held.getUserSig } = options;
-  if (integers !== held.integers) throw new ChatError(WRONG_FIELD, `integers is ${held.integers} in the chat that lives: destroy() it, or make one apart.`);
+  if (integers !== held.integers) throw new ChatError(WRONG_FIELD, `integers is ${held.integers} in the living chat: make one apart.`);
   // A view that is drawn again has a newer function, which knows newer things.
-  Object.assign(held, { timeout, getUserSig });
-  return chat;
-}
-
-function made({ integers = 'auto', env }, url, name) {
-  const held = { integers, timeout: 10_000 };
-  const both = { held, chat: makeChat(held, env, url, () => living.delete(name)) };
-  living.set(name, both);
-  return both;
+  living.set(name, Object.assign(held, { timeout, getUserSig }));
+  return (held.chat ??= makeChat(held, options.env, url, () => living.delete(name)));
 }
 
 export { ChatError, EVENT, TYPES };

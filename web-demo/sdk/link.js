@@ -53,11 +53,11 @@ export function makeLink(url, env, held, on) {
       on.text(data);
     };
     // Browsers keep to themselves why a handshake fails; other clients say it here, and some nothing after it.
-    socket.onerror = ({ message, error }) => fail(`No way to ${url}: ${message || 'nobody listens there, or the path or this origin is wrong.'}`, error);
-    socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, reason);
+    socket.onerror = ({ message, error }) => fail(`No way to ${url}: ${message || 'nobody listens, or wrong path or origin.'}`, error);
+    socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, undefined, reason);
   }
 
-  function lost(code, message, reason, cause) {
+  function lost(code, message, cause, reason) {
     if (openAt && env.now() - openAt > STEADY_AFTER_MS) attempt = 0;
     drop();
     const next = comeback(code, reason, attempt, env.random, held.getUserSig);
@@ -69,7 +69,7 @@ export function makeLink(url, env, held, on) {
   }
 
   function fail(message, cause) {
-    lost(1006, message, '', cause);
+    lost(1006, message, cause);
   }
 
   // A dead line may take minutes to close: its end is declared here, and what it still says no longer counts.

@@ -31,7 +31,7 @@ function makeStay(userID, userSig, url, { env, held, requests, emit }, tooLate, 
       used = true;
     } catch (fault) {
       if (!over) emit(EVENT.ERROR, fault);
-      throw new ChatError(NO_ANSWER, `getUserSig: ${fault?.message ?? fault}`, { cause: fault });
+      throw new ChatError(NO_ANSWER, `getUserSig: ${fault}`, { cause: fault });
     }
     stay.asks = url;
   };
@@ -88,13 +88,10 @@ export function makeSession(outside, url, on) {
   // one that has run out may have been a new one when it was asked for.
   function refused(fault) {
     const { code, message } = fault;
-    if (code === EXPIRED && held.getUserSig && (stay.expired += 1) < EXPIRED_MAX) {
-      if (stay.expired > 1) emit(EVENT.ERROR, fault);
-      return link.fail(message);
-    }
-    if (ready && !FINAL.test(code)) return link.fail(message);
-    if (ready) emit(EVENT.ERROR, fault);
-    leave(fault);
+    const again = code === EXPIRED ? held.getUserSig && (stay.expired += 1) < EXPIRED_MAX : ready && !FINAL.test(code);
+    if (again ? stay.expired > 1 : ready) emit(EVENT.ERROR, fault);
+    if (again) link.fail(message);
+    else leave(fault);
   }
 
   function down(end) {
@@ -127,10 +124,10 @@ export function makeSession(outside, url, on) {
     leave(new ChatError(NO_ANSWER, `Not logged in within ${held.timeout / 1000} s. ${message}`, { cause }));
   }
 
-  async function login({ userID, userSig }) {
-    needed({ userID });
+  async function login({ userID, userSig } = {}) {
+    needed(userID, 'userID');
     if (!stay) {
-      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, 'No WebSocket here: give create() one as env.WebSocket, such as that of npm ws.');
+      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, 'No WebSocket here: give one as env.WebSocket (npm ws).');
       stay = makeStay(userID, userSig, url, outside, tooLate, refused);
       link.start();
       return stay.begun;
@@ -148,6 +145,9 @@ export function makeSession(outside, url, on) {
 
     /** True from SDK_READY to SDK_NOT_READY. */
     isReady: () => ready,
+
+    /** Who is logged in; an empty text where nobody is. */
+    user: () => (ready ? stay.userID : ''),
 
     /** True from the call of `login` to the end of the session. */
     isWanted: () => stay,

@@ -31,11 +31,9 @@ export function write(frame) {
   return text;
 }
 
-/** Throws 10004 where one of `fields` is no text. */
-export function needed(fields) {
-  for (const [name, value] of Object.entries(fields)) {
-    if (typeof value !== 'string') throw new ChatError(WRONG_FIELD, `${name} must be given, as text.`);
-  }
+/** Throws 10004 where the value is no text. */
+export function needed(value, name) {
+  if (typeof value !== 'string') throw new ChatError(WRONG_FIELD, `${name} must be text.`);
 }
 
 /** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */

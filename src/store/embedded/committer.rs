@@ -11,8 +11,9 @@ use super::block::HEADER_BYTES;
 use super::flow::Room;
 use super::intake::{Pending, Taken};
 use super::journal::{Journal, Position, WriteError};
+use super::troubles::Who;
 use crate::store::batch::Turn;
-use crate::store::{CommitError, Done, Durability, Lsn};
+use crate::store::{CommitError, Done, Durability, Lsn, TroubleKind};
 
 /// After so much quiet, an empty block says that all before it is synced: without it, damage to the last block would be
 /// taken for a write that was cut off.
@@ -113,10 +114,11 @@ impl Committer {
         }
         let lsn = self.append()?;
         match self.shared.settings.durability {
-            Durability::Sync => self.sync()?,
-            Durability::Interval => {
+            Durability::Interval if self.shared.is_settled() => {
                 self.sync_at.get_or_insert_with(|| Instant::now() + self.shared.settings.limits.sync_every);
             }
+            // The next start must know that something may be lost before anything can be.
+            Durability::Sync | Durability::Interval => self.sync()?,
         }
         self.quiet_at = Some(Instant::now() + QUIET);
         Ok(lsn)
@@ -126,10 +128,15 @@ impl Committer {
         let now = (self.shared.settings.clock)();
         let bytes = self.journal.append(&mut self.buffer, now).map_err(|error| match error {
             WriteError::Full => CommitError::Full,
+            WriteError::NoRoom(words) => {
+                self.shared.troubles.begin(Who::Writing, TroubleKind::DiskFull, &words);
+                CommitError::Full
+            }
             WriteError::TooLarge => CommitError::TooLarge,
             WriteError::Broken(words) => self.shared.fail(words),
         })?;
         self.shared.counts.blocks.fetch_add(1, Ordering::Relaxed);
+        self.shared.troubles.end(Who::Writing);
         self.tell(bytes);
         Ok(self.journal.end().lsn)
     }

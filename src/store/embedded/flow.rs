@@ -46,9 +46,10 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// All before `synced` is merged.
-    pub(super) fn new(synced: Position) -> Self {
-        Self { state: Mutex::new(State { synced, merged: synced.lsn, ..State::default() }), work: Condvar::new(), room: Condvar::new() }
+    /// All up to `synced` is synced, and merged up to `merged`; where that is less, the merger has found no space.
+    pub(super) fn new(synced: Position, merged: Lsn, unmerged_bytes: u64) -> Self {
+        let state = State { synced, merged, unmerged_bytes, merger_full: merged < synced.lsn, ..State::default() };
+        Self { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new() }
     }
 
     /// More is written and synced; the merger is woken where `enough` is unmerged.

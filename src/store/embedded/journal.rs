@@ -38,8 +38,10 @@ impl Position {
 /// Why a block was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WriteError {
-    /// No space; the journal is as before.
+    /// No segment can be had now; the journal is as before.
     Full,
+    /// No space in the segment itself, with the words; the journal is as before.
+    NoRoom(String),
     /// No segment can hold it; the journal is as before.
     TooLarge,
     /// Nobody knows what the disk holds now, with its words.
@@ -107,7 +109,7 @@ impl Journal {
                 self.end.offset += buffer.len() as u64;
                 Ok(())
             }
-            Err(error) if is_full(&error) => Err(WriteError::Full),
+            Err(error) if is_full(&error) => Err(WriteError::NoRoom(format!("{} cannot be written: {error}", name_of(self.end.segment)))),
             Err(error) => Err(WriteError::Broken(format!("{} cannot be written: {error}", name_of(self.end.segment)))),
         }
     }
@@ -115,8 +117,14 @@ impl Journal {
     /// Syncs all blocks; an error is final.
     pub(super) fn sync(&mut self) -> Result<(), String> {
         if self.synced.lsn < self.end.lsn {
-            self.file.sync().map_err(|error| format!("{} cannot be synced: {error}", name_of(self.end.segment)))?;
-            self.synced = self.end;
+            let name = || name_of(self.end.segment);
+            self.file.sync().map_err(|error| format!("{} cannot be synced: {error}", name()))?;
+            // A sync of a file that was removed succeeds, and saves nothing.
+            match self.file.has_name() {
+                Ok(true) => self.synced = self.end,
+                Ok(false) => return Err(format!("{} was removed while it was written", name())),
+                Err(error) => return Err(format!("{} cannot be looked at: {error}", name())),
+            }
         }
         Ok(())
     }

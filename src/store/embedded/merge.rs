@@ -4,13 +4,17 @@
 
 use std::io;
 
+use super::behind::Behind;
 use super::block::{self, Block, Change};
-use super::disk::read_range;
+use super::disk::{is_out_of_descriptors, read_range};
 use super::fold::Fold;
 use super::journal::Position;
+use super::overlay::Overlay;
 use super::rows::{GROUPS, Meta};
 use super::segment::{Segments, name_of};
 use super::table::{Table, TableError};
+use crate::domain::record::Entry;
+use crate::store::batch::Turn;
 
 /// Merges from `meta.merged` towards `to`, but not much more than `bytes_max`; the table's new state is `meta` with the new
 /// position, which comes back with the bytes that were merged.
@@ -38,6 +42,29 @@ pub(super) fn merge_some(
         fold.write(transaction)?;
         Ok(((end, bytes), Meta { merged: end, ..meta.clone() }))
     })
+}
+
+/// Reads what is between `from` and `to` without merging it: who belongs where goes into the overlay, the effects into what
+/// comes back.
+pub(super) fn read_behind(segments: &Segments, from: Position, to: Position, overlay: &mut Overlay) -> Result<Behind, TableError> {
+    let mut behind = Behind::default();
+    walk(segments, from, to, u64::MAX, |block| {
+        let (lsn, mut turns) = (block.header.lsn, Vec::new());
+        for entry in block::entries(block.payload) {
+            match entry.map_err(TableError::Damaged)? {
+                Entry::Account(user) => turns.push(Turn::Seen(user)),
+                Entry::Command(record) => {
+                    turns.extend(Turn::of(&record, None));
+                    if let Some(effect) = record.effect {
+                        behind.add(lsn, record.group, effect);
+                    }
+                }
+            }
+        }
+        overlay.add(lsn, turns);
+        Ok(())
+    })?;
+    Ok(behind)
 }
 
 /// Shows all blocks from behind `from` up to `to`, or until there were `bytes_max`.
@@ -73,5 +100,8 @@ fn read_stretch(segments: &Segments, at: Position, to: Position) -> io::Result<V
 }
 
 fn failed(segment: u64, error: &io::Error) -> TableError {
-    TableError::Failed(format!("{} cannot be read: {error}", name_of(segment)))
+    match is_out_of_descriptors(error) {
+        true => TableError::NoDescriptors,
+        false => TableError::Failed(format!("{} cannot be read: {error}", name_of(segment))),
+    }
 }

@@ -5,10 +5,13 @@
 //! alone, and three things bound it: the replay window, `Limits::unmerged_bytes_max`, and at most two segments beyond those
 //! in use.
 //!
-//! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
+//! Five kinds of threads: one commits, one merges, one prepares segments, one checks what nobody reads, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
+mod backoff;
+mod behind;
 mod block;
+mod check;
 mod committer;
 mod disk;
 mod flow;
@@ -18,6 +21,7 @@ pub mod fuzzing;
 mod identity;
 mod intake;
 mod journal;
+mod kinds;
 mod label;
 mod merge;
 mod merger;
@@ -33,7 +37,9 @@ mod scan;
 mod segment;
 pub(super) mod stats;
 mod table;
+mod troubles;
 mod upgrade;
+pub(super) mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,7 +47,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use committer::Committer;
-use disk::{Folder, Lock};
+use disk::{Disk, Folder, Lock};
 use flow::{Flow, Stop};
 use intake::{Intake, Taken};
 use journal::Journal;
@@ -51,8 +57,9 @@ use query::Wanted;
 use reading::Reading;
 use segment::Segments;
 use stats::{Counts, Stats};
+use troubles::Troubles;
 
-use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation};
+use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation, Trouble};
 use crate::domain::UnixMillis;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
@@ -63,6 +70,8 @@ const READERS: usize = 2;
 /// Where the threads meet.
 struct Shared {
     settings: Options,
+    disk: Arc<dyn Disk>,
+    troubles: Arc<Troubles>,
     counts: Counts,
     health: Health,
     intake: Intake,
@@ -70,6 +79,11 @@ struct Shared {
     segments: Arc<Segments>,
     reading: Reading,
     merged: AtomicU64,
+    /// The table knows under which conditions the store is kept.
+    settled: AtomicBool,
+    /// How many copies are being made: while there are any, no segment goes. Held for as long as the merger is at work.
+    copies: Mutex<usize>,
+    checking: check::Stopping,
 }
 
 /// Whether the store can go on, and who must be told when it cannot.
@@ -90,6 +104,10 @@ impl Shared {
             self.flow.stop(Stop::AsItIs);
         }
         CommitError::Broken
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     fn has_failed(&self) -> bool {
@@ -139,25 +157,33 @@ impl Engine {
         let disk = Folder::new(&options.path).map_err(|error| OpenError::Io(format!("{folder}: {error}")))?;
         // Where the machine does not tell, every start counts as one after the loss of power.
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Self::open_at(&Place { disk: Arc::new(disk), folder, boot }, options, on_fatal)
+        Self::open_at(Place { disk: Arc::new(disk), folder, boot, home: String::new() }, options, on_fatal)
     }
 
     /// Opens a folder of any disk.
-    fn open_at(place: &Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+    fn open_at(mut place: Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+        upkeep::refuse_what_is_no_store(&place)?;
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
+        place.home = place.disk.home().map_err(|error| place.io_error(&error))?;
+        let place = &place;
         let found = recovery::recover(place, options)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
         let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
+            disk: place.disk.clone(),
+            troubles: found.troubles.clone(),
             counts: Counts::default(),
             health,
             intake: Intake::default(),
-            flow: Flow::new(found.end),
+            flow: Flow::new(found.end, found.meta.merged.lsn, found.unmerged_bytes),
             segments: found.segments,
-            reading: Reading::new(found.table, found.replays),
-            merged: AtomicU64::new(found.end.lsn),
+            merged: AtomicU64::new(found.meta.merged.lsn),
+            settled: AtomicBool::new(found.waiting.is_none()),
+            reading: Reading::new(found.table, found.replays, found.waiting, found.troubles),
+            copies: Mutex::default(),
+            checking: check::Stopping::default(),
         });
         let engine = Self { shared, threads: Mutex::default(), generation };
         // Where a thread cannot be started, dropping the engine ends those that were.
@@ -176,6 +202,10 @@ impl Engine {
 
     pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
         self.shared.reading.relations(user, done);
+    }
+
+    pub(super) fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.shared.reading.kinds(groups, done);
     }
 
     pub(super) fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {
@@ -202,11 +232,16 @@ impl Engine {
         let shared = &self.shared;
         let mut stats = shared.counts.read();
         stats.journal.segments = shared.segments.count();
+        stats.journal.preparations_failed = shared.segments.attempts_failed();
         stats.journal.bytes = stats.journal.segments * shared.segments.bytes();
         stats.journal.unmerged_bytes = shared.flow.unmerged_bytes();
         stats.table.bytes = shared.reading.table.bytes();
         stats.replays = shared.reading.replays().len();
         stats
+    }
+
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        self.shared.troubles.all()
     }
 
     pub(super) fn close(&self) -> Result<(), CommitError> {
@@ -220,6 +255,7 @@ impl Engine {
         self.shared.flow.stop(how);
         let result = threads.merger.map_or(Some(Ok(())), join);
         self.shared.segments.stop();
+        self.shared.checking.stop();
         self.shared.reading.close();
         alone &= threads.others.into_iter().map(|other| join(other).is_some()).fold(result.is_some(), |all, joined| all && joined);
         self.shared.reading.table.close();
@@ -242,6 +278,8 @@ impl Threads {
         let (mut committer, mut merger) = (Committer::new(shared.clone(), journal), Merger::new(shared.clone(), meta));
         let preparing = shared.segments.clone();
         self.others.push(spawn(shared, "segments", (), move || preparing.prepare_all())?);
+        let checking = shared.clone();
+        self.others.push(spawn(shared, "checker", (), move || check::run(&checking))?);
         for _ in 0..READERS {
             let reading = shared.clone();
             self.others.push(spawn(shared, "reader", (), move || reading.reading.run())?);

@@ -4,19 +4,22 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
 use redb::ReadTransaction;
 
+use super::behind::Behind;
 use super::overlay::Overlay;
 use super::query::{self, Stretch, Wanted};
 use super::replays::Replays;
 use super::table::{self, Table, TableError};
+use super::troubles::{Troubles, Who};
 use crate::domain::UnixMillis;
+use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
-use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation};
+use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation, TroubleKind};
 
 /// While the merger opens the table again after a full disk, readers try so often …
 const TRIES: usize = 5;
@@ -36,15 +39,33 @@ struct Questions {
 pub(super) struct Reading {
     pub(super) table: Table,
     overlay: Mutex<Overlay>,
+    /// What a start could not merge, until it is merged.
+    behind: Mutex<Option<Arc<Behind>>>,
     replays: Mutex<Replays>,
+    troubles: Arc<Troubles>,
     questions: Mutex<Questions>,
     arrived: Condvar,
 }
 
 impl Reading {
-    /// Reads from such a table.
-    pub(super) fn new(table: Table, replays: Replays) -> Self {
-        Self { table, overlay: Mutex::default(), replays: Mutex::new(replays), questions: Mutex::default(), arrived: Condvar::new() }
+    /// Reads from such a table, which may lack something.
+    pub(super) fn new(table: Table, replays: Replays, waiting: Option<(Behind, Overlay)>, troubles: Arc<Troubles>) -> Self {
+        let (behind, overlay) = waiting.map_or((None, Overlay::default()), |(behind, overlay)| (Some(Arc::new(behind)), overlay));
+        Self {
+            table,
+            overlay: Mutex::new(overlay),
+            behind: Mutex::new(behind),
+            replays: Mutex::new(replays),
+            troubles,
+            questions: Mutex::default(),
+            arrived: Condvar::new(),
+        }
+    }
+
+    /// The table has everything up to here: what else is known of that is forgotten.
+    pub(super) fn merged(&self, merged: Lsn) {
+        self.overlay().prune(merged);
+        held(&self.behind).take_if(|behind| behind.is_in(merged));
     }
 
     /// What is committed and not merged.
@@ -60,7 +81,15 @@ impl Reading {
     /// Asks for a group. Time and window are those of the moment it is handed out.
     pub(super) fn load(&self, group: GroupId, now: impl Fn() -> (UnixMillis, Duration) + Send + 'static, done: Done<Loaded, LoadError>) {
         self.ask(done, move |reading| {
-            let state = reading.look(|view| query::load(view, &group))?;
+            // Taken before the look: what is dropped meanwhile is in the table that is looked at.
+            let behind = held(&reading.behind).clone();
+            let state = match behind {
+                None => reading.look(|view| query::load(view, &group))?,
+                Some(behind) => {
+                    let (state, merged) = reading.look(|view| Ok((query::load(view, &group)?, table::meta_of(view)?.merged.lsn)))?;
+                    behind.lay_over(&group, merged, state)
+                }
+            };
             let (now, window) = now();
             Ok(Loaded { group: state, replays: reading.replays().take(&group, now, window) })
         });
@@ -74,6 +103,17 @@ impl Reading {
                 known.into_iter().collect()
             };
             reading.look_with_overlay(|view| query::relations(view, &user), add)
+        });
+    }
+
+    /// Asks of which types groups are.
+    pub(super) fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.ask(done, move |reading| {
+            let add = |known: Vec<_>, overlay: &Overlay, _| {
+                let newest = |(group, kind)| overlay.kind_of(group).unwrap_or(kind);
+                groups.iter().zip(known).map(newest).collect()
+            };
+            reading.look_with_overlay(|view| query::kinds(view, &groups), add)
         });
     }
 
@@ -137,8 +177,7 @@ impl Reading {
                 Err(error) => error,
             };
             if error.is_damage() {
-                // Whoever asks next must not suffer for it. Where this fails, they find out why.
-                let _ = self.table.mend();
+                self.met_damage(&error.to_string());
                 return Err(LoadError::Damaged(error.to_string()));
             }
             if tries == TRIES {
@@ -150,6 +189,13 @@ impl Reading {
             }
             tries += 1;
         }
+    }
+
+    /// Somebody has met damage in the table: tells of it, and makes the table fit to be read again.
+    pub(super) fn met_damage(&self, words: &str) {
+        self.troubles.begin(Who::Reading, TroubleKind::Damaged, words);
+        // Whoever asks next must not suffer for it. Where this fails, they find out why.
+        let _ = self.table.mend();
     }
 
     /// Looks at the table and adds what is not in it yet. The overlay is not held while the disk is read: where something

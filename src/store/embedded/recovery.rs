@@ -7,30 +7,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use super::behind::Behind;
 use super::disk::{Disk, DiskFile, read_range, write_zeros};
 use super::identity::StoreId;
 use super::journal::Position;
+use super::kinds;
 use super::label::Label;
-use super::merge::merge_some;
+use super::merge::{merge_some, read_behind};
 use super::merger::merge_bytes_max;
+use super::overlay::Overlay;
 use super::place::Place;
 use super::replays::{Replays, horizon};
-use super::rows::{FORMAT, Meta};
+use super::rows::{self, FORMAT, Meta};
 use super::scan::{self, Scan};
 use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
-use super::table::{self, Table};
+use super::table::{self, Table, TableError};
+use super::troubles::{Troubles, Who};
 use super::upgrade;
 use crate::domain::UnixMillis;
-use crate::store::{Durability, OpenError, Options};
+use crate::store::{Durability, OpenError, Options, TroubleKind};
 
 /// A store that is ready for its threads.
 pub(super) struct Recovered {
+    pub(super) troubles: Arc<Troubles>,
     pub(super) table: Table,
     pub(super) meta: Meta,
     pub(super) segments: Arc<Segments>,
     pub(super) end: Position,
     pub(super) newest: UnixMillis,
     pub(super) replays: Replays,
+    /// Bytes of blocks that the table does not have.
+    pub(super) unmerged_bytes: u64,
+    /// What these hold, where there was no space to merge them. The table does not know then under which conditions the
+    /// store is kept, and what else `meta` says.
+    pub(super) waiting: Option<(Behind, Overlay)>,
 }
 
 /// Makes the folder ready. It must be locked.
@@ -41,11 +51,15 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let mut scan =
         scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
     let rebooted = place.boot.is_empty() || place.boot != meta.boot;
-    if meta.interval && !meta.clean && (rebooted || scan.discarded) {
-        meta.generation += 1;
+    // A copy that was put in the place of a later state goes on from an earlier moment, and its original may go on as well.
+    let copied = !meta.home.is_empty() && meta.home != place.home;
+    if copied || meta.interval && !meta.clean && (rebooted || scan.discarded) {
+        meta.generation = if copied { rows::renewed(meta.generation) } else { meta.generation + 1 };
         meta.boot = place.boot.clone();
+        meta.home = place.home.clone();
         table.set_meta(&meta).map_err(|error| place.table_error(error))?;
     }
+    let troubles = Arc::new(Troubles::new(options.clock.clone()));
     let bytes = segment_bytes(&options.limits);
     let prepared = clear_behind(place, &scan, &present, bytes).map_err(|error| place.io_error(&error))?;
     make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
@@ -55,21 +69,61 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     scan.replays.none_after(now);
     scan.used.values_mut().for_each(|written| *written = (*written).min(now));
     let newest = scan.used.values().copied().max().unwrap_or(0);
-    let segments = Arc::new(Segments::new(place.disk.clone(), meta.store, bytes, scan.used, prepared, spare));
-    while meta.merged.lsn < scan.end.lsn {
-        let merged = merge_some(&table, &segments, &meta, scan.end, merge_bytes_max(&options.limits));
-        meta.merged = merged.map_err(|error| place.table_error(error))?.0;
+    let segments = Arc::new(Segments::new(place.disk.clone(), (meta.store, bytes), troubles.clone(), scan.used, prepared, spare));
+    let mut found = Recovered {
+        troubles,
+        table,
+        meta,
+        segments,
+        end: scan.end,
+        newest,
+        replays: scan.replays,
+        unmerged_bytes: scan.unmerged_bytes,
+        waiting: None,
+    };
+    match found.settle(place, options) {
+        Ok(()) => Ok(found),
+        Err(TableError::Full) => {
+            found.troubles.begin(Who::Merging, TroubleKind::DiskFull, "the journal cannot be merged into the table");
+            found.go_without(options).map_err(|error| place.table_error(error))?;
+            Ok(found)
+        }
+        Err(error) => Err(place.table_error(error)),
     }
-    meta = Meta { clean: false, boot: place.boot.clone(), interval: options.durability == Durability::Interval, ..meta };
-    table.set_meta(&meta).map_err(|error| place.table_error(error))?;
-    Ok(Recovered { table, meta, segments, end: scan.end, newest, replays: scan.replays })
+}
+
+impl Recovered {
+    /// Merges all and notes under which conditions the store is kept from now on.
+    fn settle(&mut self, place: &Place, options: &Options) -> Result<(), TableError> {
+        (self.meta.boot, self.meta.home) = (place.boot.clone(), place.home.clone());
+        kinds::complete(&self.table, &self.meta)?;
+        while self.meta.merged.lsn < self.end.lsn {
+            let bytes_max = merge_bytes_max(&options.limits);
+            let (merged, bytes) = merge_some(&self.table, &self.segments, &self.meta, self.end, bytes_max)?;
+            self.meta.merged = merged;
+            self.unmerged_bytes = self.unmerged_bytes.saturating_sub(bytes);
+        }
+        (self.meta.clean, self.meta.interval) = (false, options.durability == Durability::Interval);
+        self.table.set_meta(&self.meta)
+    }
+
+    /// Makes it possible to serve reads, and writes for which there is room, while the table cannot grow.
+    fn go_without(&mut self, options: &Options) -> Result<(), TableError> {
+        self.table.mend()?;
+        (self.meta.clean, self.meta.interval) = (false, options.durability == Durability::Interval);
+        let mut overlay = Overlay::default();
+        let behind = read_behind(&self.segments, self.meta.merged, self.end, &mut overlay)?;
+        self.waiting = Some((behind, overlay));
+        Ok(())
+    }
 }
 
 /// The table, what it says of the store, and all journal segments that are there. A new store is begun.
 fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet<u64>), OpenError> {
     let io = |error: io::Error| place.io_error(&error);
     let names = place.disk.list().map_err(io)?;
-    for unfinished in names.iter().filter(|name| name.ends_with(".new")) {
+    // Whatever else may be here belongs to somebody else.
+    for unfinished in names.iter().filter(|name| [segment::UNFINISHED, table::UNFINISHED].contains(&name.as_str())) {
         place.disk.remove(unfinished).map_err(io)?;
     }
     let mut numbers: BTreeSet<u64> = names.iter().filter_map(|name| segment_of(name)).collect();

@@ -32,6 +32,8 @@ pub struct JournalStats {
     pub blocks: u64,
     /// Records committed.
     pub records: u64,
+    /// Attempts to prepare a segment that failed, for whatever reason.
+    pub preparations_failed: u64,
 }
 
 /// How long syncs of the journal took.

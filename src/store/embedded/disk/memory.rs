@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::errno::Errno;
+
 use super::{Disk, DiskFile, Lock};
 
 const SECTOR: usize = 512;
@@ -18,13 +20,16 @@ const SECTOR: usize = 512;
 pub(crate) enum Verdict {
     Go,
     Fail(ErrorKind),
+    /// Fails with an error of the operating system.
+    FailWith(Errno),
     /// The power fails before it: it and all after it fail.
     PowerOff,
 }
 
-/// An operation that changes something.
+/// An operation that may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
+    Open,
     Write,
     Sync,
     SetLen,
@@ -70,6 +75,7 @@ impl World {
         match verdict {
             Verdict::Go => Ok(()),
             Verdict::Fail(kind) => Err(kind.into()),
+            Verdict::FailWith(errno) => Err(errno.into()),
             Verdict::PowerOff => {
                 self.dead = true;
                 Err(io::Error::other("the power is off"))
@@ -228,6 +234,7 @@ impl Disk for MemoryDisk {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
         world.alive()?;
+        world.judge(Op::Open, name)?;
         if let Some(at) = world.names.get(name).copied() {
             drop(world);
             return Ok(self.file(at));
@@ -278,6 +285,15 @@ impl Disk for MemoryDisk {
         world.safe_names = world.names.clone();
         world.name_changes.clear();
         Ok(())
+    }
+
+    fn room(&self) -> Option<u64> {
+        let world = self.world();
+        world.capacity.map(|capacity| capacity.saturating_sub(world.used()) as u64)
+    }
+
+    fn home(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
     }
 
     fn lock(&self) -> io::Result<Option<Lock>> {
@@ -348,6 +364,16 @@ impl DiskFile for MemoryFile {
         let name = world.files[self.at].name.clone();
         world.judge(Op::SetLen, &name)?;
         world.resize(self.at, length as usize)
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let world = self.disk.world();
+        let more = (bytes as usize).saturating_sub(world.files[self.at].live.len());
+        if world.capacity.is_some_and(|capacity| world.used() + more > capacity) { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(self.disk.world().names.values().any(|at| *at == self.at))
     }
 
     fn sync(&self) -> io::Result<()> {

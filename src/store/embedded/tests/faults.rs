@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::support::*;
 use crate::domain::member::GroupType;
+use crate::domain::record::Effect;
 use crate::store::embedded::Engine;
+use crate::store::embedded::disk::Disk;
 use crate::store::embedded::disk::memory::{Op, Verdict};
 use crate::store::{Batch, CommitError};
 
@@ -325,4 +327,140 @@ fn a_callback_that_panics_ends_the_store_with_words_and_leaves_nobody_waiting() 
     until("the words", || !rig.fatal_words().is_empty());
     assert!(rig.fatal_words()[0].contains("has panicked"), "{:?}", rig.fatal_words());
     assert_eq!(like(&engine, 4), Err(CommitError::Broken));
+}
+
+/// A start whose table must grow finds a full disk: whatever was answered can be read, and writes come back with the room.
+#[test]
+fn a_start_on_a_full_disk_serves_reads_and_writes_again_when_there_is_room() {
+    let rig = Rig::new(1 << 16);
+    let engine = with_group(&rig);
+    engine.commit_wait(&[record("g", 1, joined(&["a", "b"])), record("gone", 1, created(GroupType::Public, "owner"))]).unwrap();
+    for number in 0..100 {
+        let rooms = (0..200).map(|n| record(&format!("room-{}", number * 200 + n), 1, created(GroupType::ChatRoom, "owner")));
+        engine.commit_wait(&rooms.collect::<Vec<_>>()).unwrap();
+    }
+    engine.commit_wait(&[record("room-19999", 1, joined(&["a"]))]).unwrap();
+    engine.commit_wait(&[record("g", 1, changed(1, &[("like", 1)])), record("gone", 1, Effect::Dissolved)]).unwrap();
+    let full = rig.killed();
+    drop(engine);
+    full.disk.set_capacity(Some(full.disk.used()));
+    let engine = full.open();
+    assert_eq!(engine.troubles()[0].kind.name(), "disk_full");
+    let check = |engine: &Engine, version: u64| {
+        let group = engine.load_wait(&id("g")).unwrap().group.unwrap();
+        assert_eq!((group.version, group.members.len(), group.counters.value("like")), (version, 3, Some(version as i64)));
+        assert!(engine.load_wait(&id("gone")).unwrap().group.is_none());
+        assert_eq!(engine.load_wait(&id("room-19999")).unwrap().group.unwrap().members.len(), 2);
+        assert_eq!(engine.relations_wait("a").len(), 2);
+        assert_eq!(engine.list_wait(None, None, 1000).total, 20001);
+    };
+    check(&engine, 1);
+    let last = fill(&engine, 1);
+    check(&full.killed().open(), last);
+    // A stop does not wait for room, and the next start goes on from there.
+    engine.close().unwrap();
+    let engine = full.open();
+    assert_eq!(engine.version_wait(&id("g")), last);
+    full.disk.set_capacity(None);
+    until("room", || like(&engine, last + 1).is_ok());
+    until("the end of the trouble", || engine.troubles().is_empty());
+    until("the merge", || engine.version_wait(&id("g")) == last + 1);
+    engine.close().unwrap();
+    let engine = full.open();
+    assert_eq!((engine.version_wait(&id("g")), engine.generation()), (last + 1, 1));
+    assert!(full.fatal_words().is_empty(), "{:?}", full.fatal_words());
+}
+
+#[test]
+fn an_attempt_that_finds_no_room_writes_nothing() {
+    let rig = Rig::new(1 << 20);
+    let engine = with_group(&rig);
+    until("the next segment", || engine.stats().journal.segments == 2);
+    rig.disk.set_capacity(Some(rig.disk.used() + (1 << 19)));
+    let written = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = written.clone();
+    rig.disk.set_fate(move |op, name| {
+        count.fetch_add(u64::from(op == Op::Write && name == "journal.new"), std::sync::atomic::Ordering::SeqCst);
+        Verdict::Go
+    });
+    let names: Vec<String> = (0..2_000).map(|n| format!("user-with-a-long-name-{n}")).collect();
+    let users: Vec<&str> = names.iter().map(String::as_str).collect();
+    until("a full disk", || engine.commit_wait(&[record("g", 1, joined(&users))]) == Err(CommitError::Full));
+    let failed = engine.stats().journal.preparations_failed;
+    until("another attempt", || engine.stats().journal.preparations_failed > failed);
+    assert_eq!(written.load(std::sync::atomic::Ordering::SeqCst), 0);
+    rig.disk.set_capacity(None);
+    until("room", || like(&engine, 1).is_ok());
+}
+
+/// Nobody outside may end the program by taking all descriptors.
+#[test]
+fn without_descriptors_the_store_goes_on_with_what_it_has_and_recovers() {
+    for errno in [nix::errno::Errno::EMFILE, nix::errno::Errno::ENFILE] {
+        let rig = Rig::new(4096).eager();
+        let engine = with_group(&rig);
+        until("the next segment", || engine.stats().journal.segments == 2);
+        rig.disk.set_fate(move |op, _| if op == Op::Open { Verdict::FailWith(errno) } else { Verdict::Go });
+        let last = fill(&engine, 0);
+        assert!(last > 30, "what was prepared is used: {last}");
+        until("the trouble", || engine.troubles().iter().any(|trouble| trouble.kind.name() == "no_descriptors"));
+        until("the merge, which needs no descriptor", || engine.version_wait(&id("g")) == last);
+        rig.disk.clear_fate();
+        until("descriptors", || like(&engine, last + 1).is_ok());
+        until("the end of the trouble", || engine.troubles().is_empty());
+        assert!(rig.fatal_words().is_empty(), "{:?}", rig.fatal_words());
+        engine.close().unwrap();
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_is_told_before_it_is_needed_and_tried_again() {
+    let rig = Rig::new(1 << 16);
+    let engine = with_group(&rig);
+    until("the next segment", || engine.stats().journal.segments == 2);
+    rig.disk.set_fate(|op, name| if op == Op::Sync && name == "journal.new" { Verdict::Fail(ErrorKind::Other) } else { Verdict::Go });
+    let mut version = 0;
+    until("the trouble", || {
+        version += 1;
+        like(&engine, version).unwrap();
+        !engine.troubles().is_empty()
+    });
+    assert_eq!(engine.troubles()[0].kind.name(), "segment_failing");
+    assert!(engine.troubles()[0].words.contains("journal-"), "{:?}", engine.troubles());
+    assert!(engine.stats().journal.preparations_failed > 0);
+    rig.disk.clear_fate();
+    until("the next attempt", || engine.troubles().is_empty());
+    like(&engine, version + 1).unwrap();
+    assert!(rig.fatal_words().is_empty());
+}
+
+#[test]
+fn a_file_that_was_removed_is_noticed_at_the_next_sync() {
+    for name in ["journal-0000000000000001", "table.redb"] {
+        let rig = Rig::new(8192).eager();
+        let engine = with_group(&rig);
+        until("the first merge", || engine.merged() >= 1);
+        rig.disk.remove(name).unwrap();
+        let answer = like(&engine, 1);
+        if name.starts_with("journal") {
+            assert_eq!(answer, Err(CommitError::Broken), "nothing is answered that nobody will find");
+        }
+        until("the words", || !rig.fatal_words().is_empty());
+        let words = rig.fatal_words();
+        assert!(words[0].contains(name) && words[0].contains("was removed"), "{words:?}");
+        assert_eq!(like(&engine, 2), Err(CommitError::Broken));
+    }
+}
+
+#[test]
+fn a_start_removes_its_own_unfinished_files_and_no_others() {
+    let rig = Rig::new(4096);
+    rig.open().close().unwrap();
+    for name in ["audit.log.new", "audit.new", "journal-x.new", "journal.new", "table.new", "journal-1", "journal-000000000000000G"] {
+        rig.disk.open(name, true).unwrap();
+    }
+    rig.open().close().unwrap();
+    let left = rig.disk.list().unwrap();
+    assert!(["audit.log.new", "audit.new", "journal-x.new"].iter().all(|name| left.contains(&(*name).to_owned())), "{left:?}");
+    assert!(!left.iter().any(|name| name == "journal.new" || name == "table.new"), "{left:?}");
 }

@@ -8,7 +8,7 @@ import { GroupCounter } from 'tallycast/element';
 import { WebSocket } from 'ws';
 
 type Surface = 'login' | 'logout' | 'destroy' | 'isReady' | 'on' | 'off' | 'createGroup' | 'dismissGroup' | 'joinGroup' | 'quitGroup'
-  | 'addGroupMember' | 'deleteGroupMember' | 'getGroupOnlineMemberCount' | 'setGroupCounters' | 'increaseGroupCounter' | 'decreaseGroupCounter' | 'getGroupCounters';
+  | 'addGroupMember' | 'deleteGroupMember' | 'getGroupOnlineMemberCount' | 'getGroupProfile' | 'getLoginUser' | 'setLogLevel' | 'registerPlugin' | 'setGroupCounters' | 'increaseGroupCounter' | 'decreaseGroupCounter' | 'getGroupCounters';
 
 declare const chat: Chat;
 export const asTheVendors: Pick<ChatSDK, Surface> = chat;

@@ -60,14 +60,16 @@ test(`the SDK is no larger than ${GZIP_BYTES_MAX} bytes, and knows nobody else's
   }
 });
 
-test('npm packs the code, the types and the README, and no test', async () => {
+test('npm packs the code, the types, the README and the license, and no test', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json'], { cwd: SDK });
   const [{ name, files }] = JSON.parse(stdout);
   assert.equal(name, 'tallycast');
   const packed = files.map(({ path }) => path).sort();
   assert.deepEqual(packed, readdirSync(SDK).sort(), 'all that is here, and all of it flat');
-  for (const path of packed) assert.match(path, /^(\w+\.js|[\w-]+\.d\.ts|package\.json|README\.md)$/);
-  const { exports, dependencies } = JSON.parse(read('package.json'));
+  for (const path of packed) assert.match(path, /^(\w+\.js|[\w-]+\.d\.ts|package\.json|README\.md|LICENSE)$/);
+  const { exports, dependencies, license, repository } = JSON.parse(read('package.json'));
+  assert.equal(read('LICENSE'), readFileSync(join(SDK, '../../LICENSE'), 'utf8'));
+  assert.deepEqual([license, repository.directory], ['Apache-2.0', 'web-demo/sdk']);
   assert.equal(dependencies, undefined);
   for (const target of Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? entry : Object.values(entry)))) assert.ok(packed.includes(target.slice(2)), target);
 });

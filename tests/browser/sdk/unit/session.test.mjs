@@ -68,12 +68,12 @@ test('login: what was in its way is told', async () => {
   const unsafe = new Error('An insecure WebSocket connection may not be initiated from a page loaded over HTTPS.');
   const closed = new Error('connect ECONNREFUSED 127.0.0.1:1');
   const cases = [
-    ['nobody listens, or the path is wrong', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse(), /No way to ws:\/\/fake\/ws: nobody listens there, or the path/],
+    ['nobody listens, or the path is wrong', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse(), /No way to ws:\/\/fake\/ws: nobody listens, or wrong path or origin/],
     ['the same, where the client says more', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse({ message: closed.message, error: closed }), /No way to ws:\/\/fake\/ws: connect ECONNREFUSED/, closed],
     ['a handshake without an end', {}, () => {}, /ws:\/\/fake\/ws has not answered/],
     ['a login without an answer', {}, (world) => world.socket?.readyState === 0 && world.socket.open(), /ws:\/\/fake\/ws has not answered/],
-    ['getUserSig throws', { getUserSig: () => { throw unsigned; } }, () => {}, /getUserSig: the back end is away/, unsigned],
-    ['getUserSig rejects', { getUserSig: async () => { throw unsigned; } }, () => {}, /getUserSig: the back end is away/, unsigned],
+    ['getUserSig throws', { getUserSig: () => { throw unsigned; } }, () => {}, /getUserSig: Error: the back end is away/, unsigned],
+    ['getUserSig rejects', { getUserSig: async () => { throw unsigned; } }, () => {}, /getUserSig: Error: the back end is away/, unsigned],
     ['getUserSig has no end', { getUserSig: () => new Promise(() => {}) }, () => {}, /getUserSig has not answered/],
     ['the browser does not allow it', { WebSocket: class { constructor() { throw unsafe; } } }, () => {}, /insecure WebSocket/, unsafe],
     ['the gateway closes', {}, (world) => world.socket?.readyState === 0 && world.socket.end(1013, 'too many connections'), /too many connections/],
