@@ -19,7 +19,7 @@ use tallycast::domain::record::{Effect, Operation, Record};
 use tallycast::domain::replay::PrintKeys;
 use tallycast::domain::throttle::Window;
 use tallycast::group::actor::{Actor, Moment, Phase, Step};
-use tallycast::group::{Ask, Command, Door, Limits, Origin};
+use tallycast::group::{Ask, Command, Door, Limits, Origin, Sought};
 use tallycast::protocol::answer::Data;
 use tallycast::store::Loaded;
 use tallycast::users::{ConnId, User, Users, Windows};
@@ -153,7 +153,7 @@ impl World {
                 self.ask(who, Ask::Create(new), Origin::Socket);
             }
             14 => self.ask(who, Ask::Online, Origin::Socket),
-            15 => self.ask(who, Ask::Inspect, Origin::Backend),
+            15 => self.ask(who, Ask::Inspect(Sought::These(USERS.map(user).to_vec())), Origin::Backend),
             16..19 => self.take(),
             19 => self.end_commit(true),
             20 => self.end_commit(false),
