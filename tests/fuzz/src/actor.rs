@@ -156,7 +156,7 @@ impl World {
                 self.ask(who, Ask::Create(new), Origin::Socket);
             }
             14 => self.ask(who, Ask::Online, Origin::Socket),
-            15 => self.ask(who, Ask::Inspect(Sought::These(USERS.map(user).to_vec())), Origin::Backend),
+            15 => self.ask(who, Ask::Inspect(Sought::EVERYBODY), Origin::Backend),
             16..19 => self.take(),
             19 => self.end_commit(true),
             20 => self.end_commit(false),
@@ -204,7 +204,7 @@ impl World {
             random: 7,
         };
         let open = &mut self.open;
-        let steps = self.actor.take_batch(at, |record| open.push(record.clone()));
+        let steps = self.actor.take_batch(at, |record, _| open.push(record.clone()));
         self.perform(steps);
         assert_eq!(self.open.is_empty(), self.actor.phase == Phase::Ready, "what is kept is committed, and nothing else");
         self.check();
