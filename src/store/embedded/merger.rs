@@ -63,7 +63,10 @@ impl Merger {
                 Err(TableError::Full) => self.found_no(TroubleKind::DiskFull)?,
                 Err(TableError::NoDescriptors) => self.found_no(TroubleKind::NoDescriptors)?,
                 // A reader has met damage; whether it concerns what is merged, the next attempt finds out.
-                Err(TableError::Spoilt) => self.mend()?,
+                Err(TableError::Spoilt) => {
+                    self.mend()?;
+                    continue;
+                }
                 Err(error) => return Err(self.fail(&error)),
                 Ok(()) => {
                     self.backoff.succeeded();

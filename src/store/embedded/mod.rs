@@ -5,12 +5,13 @@
 //! alone, and three things bound it: the replay window, `Limits::unmerged_bytes_max`, and at most two segments beyond those
 //! in use.
 //!
-//! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
+//! Five kinds of threads: one commits, one merges, one prepares segments, one checks what nobody reads, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
 mod backoff;
 mod behind;
 mod block;
+mod check;
 mod committer;
 mod disk;
 mod flow;
@@ -81,6 +82,7 @@ struct Shared {
     settled: AtomicBool,
     /// How many copies are being made: while there are any, no segment goes. Held for as long as the merger is at work.
     copies: Mutex<usize>,
+    checking: check::Stopping,
 }
 
 /// Whether the store can go on, and who must be told when it cannot.
@@ -170,7 +172,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             settings: options.clone(),
             disk: place.disk.clone(),
-            troubles: found.troubles,
+            troubles: found.troubles.clone(),
             counts: Counts::default(),
             health,
             intake: Intake::default(),
@@ -178,8 +180,9 @@ impl Engine {
             segments: found.segments,
             merged: AtomicU64::new(found.meta.merged.lsn),
             settled: AtomicBool::new(found.waiting.is_none()),
-            reading: Reading::new(found.table, found.replays, found.waiting),
+            reading: Reading::new(found.table, found.replays, found.troubles, found.waiting),
             copies: Mutex::default(),
+            checking: check::Stopping::default(),
         });
         let engine = Self { shared, threads: Mutex::default(), generation };
         // Where a thread cannot be started, dropping the engine ends those that were.
@@ -247,6 +250,7 @@ impl Engine {
         self.shared.flow.stop(how);
         let result = threads.merger.map_or(Some(Ok(())), join);
         self.shared.segments.stop();
+        self.shared.checking.stop();
         self.shared.reading.close();
         alone &= threads.others.into_iter().map(|other| join(other).is_some()).fold(result.is_some(), |all, joined| all && joined);
         self.shared.reading.table.close();
@@ -269,6 +273,8 @@ impl Threads {
         let (mut committer, mut merger) = (Committer::new(shared.clone(), journal), Merger::new(shared.clone(), meta));
         let preparing = shared.segments.clone();
         self.others.push(spawn(shared, "segments", (), move || preparing.prepare_all())?);
+        let checking = shared.clone();
+        self.others.push(spawn(shared, "checker", (), move || check::run(&checking))?);
         for _ in 0..READERS {
             let reading = shared.clone();
             self.others.push(spawn(shared, "reader", (), move || reading.reading.run())?);

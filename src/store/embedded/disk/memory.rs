@@ -287,13 +287,13 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn home(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
+    }
+
     fn room(&self) -> Option<u64> {
         let world = self.world();
         world.capacity.map(|capacity| capacity.saturating_sub(world.used()) as u64)
-    }
-
-    fn home(&self) -> io::Result<String> {
-        Ok("memory".to_owned())
     }
 
     fn lock(&self) -> io::Result<Option<Lock>> {

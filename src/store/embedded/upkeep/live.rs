@@ -24,8 +24,9 @@ impl Engine {
         let mut wire = Wire(to);
         let told = self.try_tell(&mut wire);
         if let Err(error) = &told {
-            // Where a page was damaged, nobody else must suffer for it.
-            let _ = self.shared.reading.table.mend();
+            if let UpkeepError::Damaged(words) = error {
+                self.shared.reading.met_damage(words);
+            }
             // Where this fails as well, the reader is gone.
             let _ = wire.take(Kind::Failed, error.to_string().as_bytes());
         }

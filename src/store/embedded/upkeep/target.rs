@@ -123,7 +123,7 @@ impl Target {
         let place = Place { disk: self.disk.clone(), folder: self.path.display().to_string(), boot: String::new(), home: String::new() };
         let recovered = recover(&place, &Options::new(&self.path))?;
         if recovered.waiting.is_some() {
-            return Err(TableError::Full.into());
+            return Err(UpkeepError::Failed("there is no room to bring the journal into the table".to_owned()));
         }
         let meta = Meta { clean: true, ..recovered.meta };
         recovered.table.set_meta(&meta)?;
