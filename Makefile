@@ -18,13 +18,17 @@ BROWSER_TESTS := tests/browser/node_modules/.package-lock.json
 help: ## List what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-test: test-rust test-browser ## Run every test; install what they need first
+test: test-rust test-corpus test-browser ## Run every test; install what they need first
 
 # A skipped test has shown nothing, so it counts as a failure; a run filtered on purpose goes past make.
 test-rust: lint $(ORACLES) $(PROMTOOL) $(THIRD_PARTY) ## Check format and lints, then run the tests of the program
 	@mkdir -p target/logs
 	cargo test $(LOCKED) 2>&1 | tee target/logs/cargo-test.txt
 	@! grep -E '^test .* \.\.\. ignored|[1-9][0-9]* ignored;' target/logs/cargo-test.txt || { echo 'Some tests were skipped.' >&2; exit 1; }
+
+test-corpus: tools ## Replay every input that fuzzing has kept
+	@mkdir -p target/logs
+	tests/fuzz/run.sh test 2>&1 | tee target/logs/corpus-test.txt
 
 test-browser: tools $(BROWSER_TESTS) ## Run the tests of the SDK and of the demo page, in Node and in a real browser
 	@mkdir -p target/logs
@@ -40,8 +44,9 @@ lint: tools ## Check the format and the lints of the Rust sources
 build: ## Build the program to run: target/release/tallycast
 	cargo build $(LOCKED) --release
 
-fuzz: tools ## Fuzz every target for 20 seconds, or for SECONDS=…; TARGETS="…" names some of them
-	tests/fuzz/run.sh $(or $(SECONDS_EACH),20) $(TARGETS)
+fuzz: tools ## Fuzz every target for FUZZ_SECONDS=20; FUZZ_TARGETS="..." names some of them
+	tests/install.sh fuzzer
+	tests/fuzz/run.sh $(or $(FUZZ_SECONDS),20) $(FUZZ_TARGETS)
 
 bench: ## Run the benchmarks
 	cargo bench $(LOCKED)

@@ -1,10 +1,11 @@
 //! The gateway as a value: built from the ground up, drained from the top down. One thread and one single-threaded runtime
 //! for each shard.
 
-use std::cell::Cell;
-use std::io;
+mod listen;
+mod panics;
+mod site;
+
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -12,15 +13,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
-use socket2::{Domain, Socket, Type};
-use tokio::net::TcpStream;
 use tokio::sync::{Barrier, watch};
+use tokio::task::JoinSet;
 
 use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
 use crate::control::Control;
 use crate::domain::throttle::Window;
-use crate::gateway::accept::Http;
 use crate::gateway::{self, Addresses, Door, Gate, Origins};
 use crate::group;
 use crate::group::node::Node;
@@ -30,12 +29,21 @@ use crate::rest::Routes;
 use crate::rest::api::Rest;
 use crate::rest::audit::Audit;
 use crate::store::{self, Store};
-use crate::users::Users;
+use crate::users::{Users, Windows};
+use listen::listen;
+use panics::{OnFatal, vital, watch_over};
+use site::{INTERNAL_CONNECTIONS_MAX, Plan, Site};
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 8192;
-/// Descriptors kept back for the store, for plain HTTP and for the system.
+/// Descriptors kept back for the store, the log and the system …
 const DESCRIPTORS_KEPT: usize = 128;
+/// … and for each shard's runtime and listeners.
+const DESCRIPTORS_KEPT_A_SHARD: usize = 8;
+/// With fewer places for connections it makes no sense to start.
+const CONNECTIONS_MIN: usize = 16;
+/// Of all places, one in so many is for connections that are told that there is none for them …
+const REFUSALS_SHARE: usize = 8;
+/// … but never more of them than this.
+const REFUSALS_MAX: usize = 256;
 /// A call over plain HTTP that has not come in, or is not taken, this long after the beginning of a drain is given up.
 const CALLS_DEADLINE: Duration = Duration::from_secs(3);
 /// A drain that takes longer than this is cut short.
@@ -51,7 +59,7 @@ pub struct Server {
     pub keys: Arc<Keys>,
     /// Where changes by admins are written down.
     pub audit: Audit,
-    /// Where it listens.
+    /// Where it listens, the first address of all.
     pub address: SocketAddr,
     control: Option<Control>,
     stop: watch::Sender<bool>,
@@ -61,30 +69,31 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, binds the addresses and begins to serve. `site` is served beside the gateway's own paths; `on_fatal`
-    /// is called once if the store cannot go on.
-    pub fn start(config: &Config, site: Router, on_fatal: store::OnFatal) -> anyhow::Result<Self> {
+    /// is called if the store or a shard cannot go on: the program must end then.
+    pub fn start(config: &Config, site: Router, on_fatal: OnFatal) -> anyhow::Result<Self> {
         let shards = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             shards => shards,
         };
-        let descriptors = raise_descriptors();
-        let listeners = listen(config.listen, shards).with_context(|| format!("cannot listen on {}", config.listen))?;
-        let address = listeners[0].local_addr().context("cannot tell the address")?;
-        let internal = match config.internal_listen {
-            None => None,
-            Some(at) => Some(listen(at, 1).with_context(|| format!("cannot listen on {at}"))?.remove(0)),
+        let places = places(raise_descriptors(), shards)?;
+        let listeners = listen(&config.listen, shards)?;
+        let addresses = addresses(&listeners[0])?;
+        let mut internal = match &config.internal_listen {
+            None => Vec::new(),
+            Some(at) => listen(at, 1)?.remove(0),
         };
         let opening = Instant::now();
-        let store = Store::open(&store_options(config), on_fatal)?;
+        let of_store = on_fatal.clone();
+        let store = Store::open(&store_options(config), Box::new(move |why| of_store(format!("the store cannot go on: {why}"))))?;
         let opened_in = opening.elapsed();
         let control = Control::open(&config.store.path, store.clone());
         let control = control.inspect_err(|error| tracing::warn!("no backup can be taken while the gateway runs: {error}")).ok();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
         let limits = &config.limits;
-        let addresses = Addresses::new(limits.connections_per_address_max, limits.bad_logins_per_minute_max);
+        let strangers = Addresses::new(limits.connections_per_address_max, limits.bad_logins_per_minute_max);
         let keys = Arc::new(Keys::new(config.app.keyring.clone()));
-        let gate = Gate::new(gateway_limits(config, descriptors), origins(config), addresses, keys.clone());
+        let gate = Gate::new(gateway_limits(config, places), origins(config), strangers, keys.clone());
         let gate = Arc::new(gate);
         let (stop, stopped) = watch::channel(false);
         let drained = Arc::new(Barrier::new(shards));
@@ -93,50 +102,53 @@ impl Server {
         let ops = rest::ops::internal(node.clone(), audit.clone());
         let calls = Rest::new(node.clone(), keys.clone(), audit.clone(), config.rest.calls_per_second_max);
         let mut site = rest::ops::health().merge(site);
-        let inside = match &internal {
-            Some(_) => rest::ops::health().merge(ops),
-            None => {
+        let inside = match internal.is_empty() {
+            false => rest::ops::health().merge(ops),
+            true => {
                 site = site.merge(ops);
                 Router::new()
             }
         };
         let routes = Arc::new(Routes { calls: Some(Arc::new(calls)), others: site });
-        let http = Site { routes, limits: http_limits(config), stopped: stopped.clone(), open: Cell::new(0) };
+        let http = Plan { routes, limits: http_limits(config), stopped: stopped.clone() };
         tell_start(config, &node, &gate, opened_in);
-        if let Some(listener) = &internal {
-            tracing::info!("metrics and readiness: listening on http://{}", listener.local_addr().context("cannot tell the address")?);
+        for address in self::addresses(&internal)? {
+            tracing::info!("metrics and readiness: listening on http://{address}");
         }
-        tracing::info!("listening on http://{address}");
-        let mut internal = internal;
-        let threads = listeners.into_iter().enumerate().map(|(index, listener)| {
-            let inside = internal
-                .take()
-                .map(|listener| (listener, Site { routes: Arc::new(Routes { calls: None, others: inside.clone() }), ..http.clone() }));
+        for address in &addresses {
+            tracing::info!("listening on http://{address}");
+        }
+        let threads = listeners.into_iter().enumerate().map(|(index, listeners)| {
+            let routes = Arc::new(Routes { calls: None, others: inside.clone() });
+            let inside = (std::mem::take(&mut internal), Plan { routes, ..http.clone() });
             let (node, gate, http, drained) = (node.clone(), gate.clone(), http.clone(), drained.clone());
-            let parts = Parts { index: index as u16, listener, node, gate, http, inside, drained };
-            let stopped = stopped.clone();
-            let name = format!("shard-{index}");
-            std::thread::Builder::new().name(name).spawn(move || parts.run(stopped)).context("cannot start a thread")
+            let parts = Parts { index: index as u16, listeners, node, gate, http, inside, drained };
+            let (stopped, on_fatal) = (stopped.clone(), on_fatal.clone());
+            watch_over(format!("shard-{index}"), on_fatal, move || parts.run(stopped)).context("cannot start a thread")
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
+        let address = addresses[0];
         Ok(Self { node, gate, keys, audit, address, control, stop, shards, began: opening })
+    }
+
+    /// Says to whoever asks that clients should be sent elsewhere. Everything is served still.
+    pub fn announce_end(&self) {
+        self.node.draining.store(true, Ordering::Relaxed);
     }
 
     /// Answers what was accepted, tells every client to come back later, and closes the store. Blocks until then.
     pub fn stop(self) -> anyhow::Result<()> {
-        let (stopping, connections) = (Instant::now(), self.gate.connections.load(Ordering::Relaxed));
-        self.node.draining.store(true, Ordering::Relaxed);
+        let (stopping, connections) = (Instant::now(), self.gate.served.taken());
+        self.announce_end();
+        self.node.stopping.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
-        for shard in self.shards {
-            if shard.join().is_err() {
-                tracing::error!("a shard had panicked");
-            }
-        }
+        let sound = self.shards.into_iter().map(JoinHandle::join).fold(true, |sound, ended| sound & ended.is_ok());
         self.audit.flush();
         self.control.map(Control::close);
         self.node.store.clone().close().context("the store did not end cleanly")?;
+        anyhow::ensure!(sound, "a shard has panicked");
         tracing::info!(
-            connections_closed = connections.saturating_sub(self.gate.connections.load(Ordering::Relaxed)),
+            connections_closed = connections.saturating_sub(self.gate.served.taken()),
             drained_in_ms = stopping.elapsed().as_millis() as u64,
             uptime_s = self.began.elapsed().as_secs(),
             "stopped"
@@ -147,11 +159,11 @@ impl Server {
 
 struct Parts {
     index: u16,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     node: Arc<Node>,
     gate: Arc<Gate>,
-    http: Site,
-    inside: Option<(TcpListener, Site)>,
+    http: Plan,
+    inside: (Vec<TcpListener>, Plan),
     /// Met by every shard when its connections are gone.
     drained: Arc<Barrier>,
 }
@@ -165,17 +177,21 @@ impl Parts {
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let shard = Shard::new(self.index, self.node);
             let door = Door::new(shard.clone(), self.gate);
-            tokio::task::spawn_local(door.clone().keep_time());
-            let listener = tokio::net::TcpListener::from_std(self.listener).expect("the listener is non-blocking");
-            let http = Rc::new(self.http);
-            let accepting = tokio::task::spawn_local(door.clone().accept(listener, http.clone()));
-            if let Some((listener, site)) = self.inside {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
-                tokio::task::spawn_local(serve_inside(listener, site));
+            let mut tasks = JoinSet::new();
+            tasks.spawn_local(door.clone().keep_time());
+            let ours = |listener| tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
+            let http = Site::new(self.http);
+            let accept = |listener| tasks.spawn_local(door.clone().accept(ours(listener), http.clone()));
+            let accepting: Vec<_> = self.listeners.into_iter().map(accept).collect();
+            let (listeners, plan) = self.inside;
+            let inside = Site::new(plan);
+            for listener in listeners {
+                let (inside, shard) = (inside.clone(), shard.clone());
+                tasks.spawn_local(async move { inside.serve_inside(ours(listener), shard.metrics()).await });
             }
             let serving = async {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-                accepting.abort();
+                accepting.iter().for_each(tokio::task::AbortHandle::abort);
                 if tokio::time::timeout(DRAIN_DEADLINE, drain(&shard, &door, &http, &self.drained)).await.is_err() {
                     tracing::warn!("some connections did not end in time");
                 }
@@ -184,6 +200,7 @@ impl Parts {
             tokio::select! {
                 biased;
                 () = shard.clone().run() => {}
+                () = vital(tasks) => {}
                 () = serving => {}
             }
         });
@@ -196,51 +213,11 @@ async fn drain(shard: &Shard, door: &Door, http: &Site, drained: &Barrier) {
     let _ = tokio::join!(door.drain(), calls);
     // Connections of other shards may still wait for groups that are at home here.
     drained.wait().await;
-    while !shard.is_calm() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    shard.calm().await;
 }
 
-async fn serve_inside(listener: tokio::net::TcpListener, site: Site) {
-    let site = Rc::new(site);
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let site = site.clone();
-                tokio::task::spawn_local(async move { site.serve(stream, Vec::new(), peer).await });
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-}
-
-/// What plain HTTP gets on one shard.
-#[derive(Clone)]
-struct Site {
-    routes: Arc<Routes>,
-    limits: rest::Limits,
-    stopped: watch::Receiver<bool>,
-    /// Connections that are served.
-    open: Cell<usize>,
-}
-
-impl Site {
-    /// Waits until every call is answered.
-    async fn drain(&self) {
-        while self.open.get() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
-
-impl Http for Site {
-    async fn serve(&self, stream: TcpStream, early: Vec<u8>, peer: SocketAddr) {
-        let mut stopped = self.stopped.clone();
-        let stopping = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        self.open.set(self.open.get() + 1);
-        rest::serve(stream, early, peer, self.routes.clone(), self.limits, stopping).await;
-        self.open.set(self.open.get() - 1);
-    }
+fn addresses(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
+    listeners.iter().map(|listener| listener.local_addr().context("cannot tell the address")).collect()
 }
 
 /// Raises the limit of open descriptors as far as this user may, and says where it is.
@@ -251,29 +228,21 @@ fn raise_descriptors() -> usize {
     usize::try_from(if raised { hard } else { soft }).unwrap_or(usize::MAX)
 }
 
-/// One listener for each shard, on one port. Sharing a port is asked for only after nobody else was found on it: the kernel
-/// would share it with any other program of this user.
-fn listen(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
-    let bind = |address: SocketAddr, shared: bool| {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(shared)?;
-        socket.bind(&address.into())?;
-        Ok::<_, io::Error>(socket)
-    };
-    let begin = |socket: Socket| {
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok::<TcpListener, io::Error>(socket.into())
-    };
-    let first = bind(address, false)?;
-    if shards == 1 {
-        return Ok(vec![begin(first)?]);
-    }
-    let probe = begin(first)?;
-    let address = probe.local_addr()?;
-    drop(probe);
-    (0..shards).map(|_| begin(bind(address, true)?)).collect()
+/// Places for connections.
+#[derive(Clone, Copy)]
+struct Places {
+    served: usize,
+    refused: usize,
+}
+
+/// How many connections the descriptors of the process allow, what the store needs kept back.
+fn places(descriptors: usize, shards: usize) -> anyhow::Result<Places> {
+    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_KEPT_A_SHARD * shards + INTERNAL_CONNECTIONS_MAX;
+    let all = descriptors.saturating_sub(kept);
+    let least = CONNECTIONS_MIN + kept;
+    anyhow::ensure!(all >= CONNECTIONS_MIN, "only {descriptors} files may be open at once (ulimit -n): at least {least} are needed");
+    let refused = (all / REFUSALS_SHARE).clamp(1, REFUSALS_MAX);
+    Ok(Places { served: all - refused, refused })
 }
 
 /// The first line of a run: what is needed to understand all that follow.
@@ -316,8 +285,11 @@ fn group_limits(config: &Config) -> group::Limits {
     let interval = &config.push.min_interval;
     let forever = |d: Duration| if d.is_zero() { Duration::MAX } else { d };
     group::Limits {
-        writes: window(limits.counter_writes_max),
-        reads: window(limits.counter_reads_max),
+        windows: Windows {
+            writes: window(limits.counter_writes_max),
+            reads: window(limits.counter_reads_max),
+            memberships: window(limits.membership_changes_max),
+        },
         replay_millis: limits.replay_window.as_millis() as u64,
         replay_answers_max: limits.replay_answers_max,
         keys_max: limits.counters_per_group_max,
@@ -329,11 +301,11 @@ fn group_limits(config: &Config) -> group::Limits {
     }
 }
 
-fn gateway_limits(config: &Config, descriptors: usize) -> gateway::Limits {
+fn gateway_limits(config: &Config, places: Places) -> gateway::Limits {
     let limits = &config.limits;
-    let most = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
     gateway::Limits {
-        connections_max: if limits.connections_max == 0 { most } else { limits.connections_max.min(most) },
+        connections_max: if limits.connections_max == 0 { places.served } else { limits.connections_max.min(places.served) },
+        refusals_max: places.refused,
         frames_per_second_max: limits.frames_per_second_max,
         frame_bytes_max: limits.frame_bytes_max,
         frame_bytes_max_before_login: limits.frame_bytes_max_before_login,
@@ -353,7 +325,13 @@ fn gateway_limits(config: &Config, descriptors: usize) -> gateway::Limits {
 
 fn http_limits(config: &Config) -> rest::Limits {
     let limits = &config.limits;
-    rest::Limits { head_deadline: limits.handshake_deadline, head_bytes_max: limits.head_bytes_max, headers_max: limits.headers_max }
+    rest::Limits {
+        head_deadline: limits.handshake_deadline,
+        keep_alive: limits.keep_alive,
+        stall_deadline: limits.stall_deadline,
+        head_bytes_max: limits.head_bytes_max,
+        headers_max: limits.headers_max,
+    }
 }
 
 fn origins(config: &Config) -> Origins {

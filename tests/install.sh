@@ -2,6 +2,7 @@
 # Sees to it that a program which the tests need is there, and installs it through apt-get where it is missing:
 #   install.sh tools      what building needs: the Rust toolchain, a linker, Node and npm
 #   install.sh python     Python 3 with pip
+#   install.sh fuzzer     what the fuzzer itself is built with
 #   install.sh openssl    what a third party's REST client is built with
 #   install.sh chromium   a browser; prints its path
 #   install.sh promtool   what checks metrics, at the path given as the second word
@@ -59,6 +60,10 @@ python() {
         give_up "$(type -P python3) has no pip, and is not the Python 3 of this system: please give it pip (python3 -m ensurepip)."
 }
 
+fuzzer() {
+    has c++ || install "A compiler for the fuzzer" g++
+}
+
 openssl() {
     { has pkg-config && pkg-config --exists openssl; } || install "OpenSSL to build with" pkg-config libssl-dev
 }
@@ -105,7 +110,7 @@ promtool() {
 }
 
 case ${1:-} in
-    tools | python | openssl | chromium) "$1" ;;
+    tools | python | fuzzer | openssl | chromium) "$1" ;;
     promtool) "$@" ;;
     *) give_up "tests/install.sh takes one word (tools, python, openssl or chromium), or promtool and a path." ;;
 esac

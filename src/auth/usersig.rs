@@ -108,7 +108,7 @@ impl Keyring {
         let json = undress(sig)?;
         let ticket = Ticket::parse(&json)?;
         let named = UserId::parse(&ticket.user).map_err(|_| SigError::Undecodable("it names a user in a wrong form"))?;
-        let expires_at = ticket.time.checked_add(ticket.expire).ok_or(SigError::Undecodable("it ends after the end of time"))?;
+        let expires_at = ticket.expires_at().ok_or(SigError::Undecodable("it ends after the end of time"))?;
         if ticket.app_id != self.app_id {
             return Err(SigError::OtherApp);
         }
@@ -166,6 +166,12 @@ impl<'a> Ticket<'a> {
             return Err(SigError::Undecodable("TLS.userbuf is not canonical base64"));
         }
         Ok(ticket)
+    }
+
+    /// When it ends, where that is a time that can be told everywhere: a signed 64-bit number of seconds.
+    fn expires_at(&self) -> Option<u64> {
+        let seconds = |n: u64| i64::try_from(n).ok();
+        seconds(self.time)?.checked_add(seconds(self.expire)?).map(i64::cast_unsigned)
     }
 
     /// The text is made of lines, so it proves something only while no field can hold a line break: a name has

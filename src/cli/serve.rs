@@ -1,5 +1,6 @@
 //! `tallycast serve`: reads the configuration, sets up the log and runs the gateway until a signal ends it.
 
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -63,17 +64,42 @@ pub(super) fn serve(
     let mut hup = signal(SignalKind::hangup())?;
     runtime.spawn(ignore_others());
     let (fatal, mut failed) = tokio::sync::mpsc::channel::<String>(1);
-    let server = Server::start(config, site, Box::new(move |why| drop(fatal.try_send(why))))?;
+    let server = Server::start(config, site, Arc::new(move |why| drop(fatal.try_send(why))))?;
     begun(&server)?;
     let ended: anyhow::Result<&str> = runtime.block_on(async {
+        let wait = config.drain.wait;
+        let mut waiting = None;
         loop {
-            tokio::select! {
-                _ = term.recv() => return Ok("SIGTERM"),
-                _ = int.recv() => return Ok("SIGINT"),
-                _ = hup.recv() => reread(&server, &reload, level),
+            let over = async {
+                match waiting {
+                    Some((_, until)) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let signal = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+                () = over => return Ok(waiting.map_or("", |(signal, _)| signal)),
+                _ = hup.recv() => {
+                    reread(&server, &reload, level);
+                    continue;
+                }
                 Some(why) = failed.recv() => {
                     tokio::time::sleep(FATAL_GRACE).await;
-                    anyhow::bail!("the store cannot go on: {why}");
+                    anyhow::bail!(why);
+                }
+            };
+            match waiting {
+                Some(_) => cut_short(),
+                None if wait.is_zero() => return Ok(signal),
+                None => {
+                    server.announce_end();
+                    tracing::info!(
+                        signal,
+                        wait_ms = wait.as_millis() as u64,
+                        "not ready any more; everything is served until the wait is over"
+                    );
+                    waiting = Some((signal, tokio::time::Instant::now() + wait));
                 }
             }
         }
@@ -88,11 +114,15 @@ pub(super) fn serve(
             }
         };
         tokio::select! {
-            () = done => {}
+            () = done => Ok(()),
+            Some(why) = failed.recv() => {
+                tokio::time::sleep(FATAL_GRACE).await;
+                Err(anyhow::anyhow!(why))
+            }
             _ = term.recv() => cut_short(),
             _ = int.recv() => cut_short(),
         }
-    });
+    })?;
     stopped.join().map_err(|_| anyhow::anyhow!("the end went wrong"))?
 }
 
@@ -131,5 +161,39 @@ fn reread(server: &Server, reload: &impl Fn() -> anyhow::Result<Config>, level: 
     match done {
         Ok(()) => tracing::info!("secrets and log level were read again"),
         Err(e) => tracing::error!("nothing was read again, and what was in force still is: {e:#}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::domain::name::{GroupId, UserId};
+    use crate::group::{Ask, Command, Door, Origin};
+
+    #[test]
+    fn a_shard_that_panics_ends_the_gateway_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "listen = '127.0.0.1:0'\napp.secret_keys = ['a-secret-of-this-test-alone-0123456789']\nstore.path = '{}'",
+            folder.path().display()
+        );
+        let config = Sources::new().text("test.toml", &text).read().unwrap();
+        let level = log::start(&config.log).unwrap();
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            let begun = |server: &Server| {
+                let user = server.node.users.visit(&UserId::parse("ann").unwrap());
+                let door = Door::Call(None, Box::new(|_| panic!("this is what the test is about")));
+                server.node.tell(Command { group: GroupId::parse("room").unwrap(), ask: Ask::Online, user, door, origin: Origin::Backend });
+                Ok(())
+            };
+            let ended = serve(&config, Router::new(), begun, || anyhow::bail!("nothing is to be read anew"), &level);
+            let _ = tell.send(ended.map_err(|error| error.to_string()));
+        });
+        let ended = told.recv_timeout(Duration::from_secs(20)).expect("it ends by itself");
+        let words = ended.unwrap_err();
+        assert!(words.starts_with("the thread shard-") && words.ends_with(" has panicked"), "{words}");
     }
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::fault::nearest;
 use super::settings::Kind;
 use super::sources::quoted;
-use super::{Durability, LogFormat};
+use super::{Durability, Listen, LogFormat};
 use crate::auth::Secret;
 
 /// Longer durations are typing errors, and some clocks cannot be asked so far ahead.
@@ -19,8 +19,20 @@ pub(super) const FORMATS: [(&str, LogFormat); 3] = [("auto", LogFormat::Auto), (
 pub(super) const DURABILITIES: [(&str, Durability); 2] = [("sync", Durability::Sync), ("interval", Durability::Interval)];
 const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
 
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{} is not an address and a port such as \"127.0.0.1:8080\"", quoted(text)))
+/// An address or a name, and a port. Which addresses a name has is found out at the start.
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(Listen { host: address.ip().to_string(), port: address.port() });
+    }
+    let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let parts = text.rsplit_once(':').filter(|(host, _)| is_name(host));
+    match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+        Some((host, port)) => Ok(Listen { host: host.to_ascii_lowercase(), port }),
+        None => Err(format!(
+            "{} is not an address or a name and a port, such as \"127.0.0.1:8080\", \"localhost:8080\" or \":8080\"",
+            quoted(text)
+        )),
+    }
 }
 
 pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::fault::{Fault, Faults, Origin};
-use super::meaning::{DURABILITIES, FORMATS, address, at_most, choice, duration, level, number, origin, secret};
+use super::meaning::{DURABILITIES, FORMATS, at_most, choice, duration, level, listen, number, origin, secret};
 use super::print::default_of;
 use super::settings::{Setting, find};
 use super::sources::{Sources, Text, Value, quoted};
-use super::{AllowedOrigins, App, Config, Limits, Log, PerType, Push, Rest, Security, Store};
+use super::{AllowedOrigins, App, Config, Drain, Limits, Log, PerType, Push, Rest, Security, Store};
 use crate::auth::{Keyring, Secret};
 use crate::domain::name::UserId;
 
@@ -45,9 +45,9 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Nothing only when a fault was gathered.
     pub fn config(&mut self) -> Option<Config> {
-        let listen = self.value("listen", address);
-        let internal_listen = self.value("internal_listen", |t| if t.is_empty() { Ok(None) } else { address(t).map(Some) });
-        if internal_listen == Some(listen) && listen.port() != 0 {
+        let listen = self.value("listen", self::listen);
+        let internal_listen = self.value("internal_listen", |t| if t.is_empty() { Ok(None) } else { self::listen(t).map(Some) });
+        if internal_listen.as_ref() == Some(&listen) && listen.port != 0 {
             self.fault("internal_listen", "it is the same address as `listen`; leave it empty to serve both there".into());
         }
         let shards = self.value("shards", |t| at_most(number(t)?, SHARDS_MAX, SHARDS_MAX));
@@ -61,7 +61,8 @@ impl Reader<'_> {
         };
         let limits = self.limits();
         let security = Security { allowed_origins: self.origins() };
-        Some(Config { listen, internal_listen, shards, log, app: app?, store, push, rest, limits, security })
+        let drain = Drain { wait: self.value("drain.wait", duration) };
+        Some(Config { listen, internal_listen, shards, log, app: app?, store, push, rest, limits, security, drain })
     }
 
     fn app(&mut self) -> Option<App> {
@@ -123,6 +124,7 @@ impl Reader<'_> {
             counter_writes_max: self.value("limits.counter_writes_max", number),
             counter_reads_max: self.value("limits.counter_reads_max", number),
             counter_window: self.value("limits.counter_window", duration),
+            membership_changes_max: self.value("limits.membership_changes_max", number),
             connections_max: self.value("limits.connections_max", number),
             connections_per_user_max: self.value("limits.connections_per_user_max", number),
             connections_per_address_max: self.value("limits.connections_per_address_max", number),
@@ -138,6 +140,7 @@ impl Reader<'_> {
             ping_every: self.value("limits.ping_every", duration),
             pong_deadline: self.value("limits.pong_deadline", duration),
             stall_deadline: self.value("limits.stall_deadline", duration),
+            keep_alive: self.value("limits.keep_alive", duration),
             replay_window: self.value("limits.replay_window", |t| match duration(t)? {
                 window if window < REPLAY_WINDOW_MIN => Err(format!("{} is too short: at least 1s", quoted(t))),
                 window => Ok(window),

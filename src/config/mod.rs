@@ -10,7 +10,7 @@ mod print;
 mod settings;
 mod sources;
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ use crate::domain::name::UserId;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the socket, REST and the page are served.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where `/metrics` and `/readyz` move to.
-    pub internal_listen: Option<SocketAddr>,
+    pub internal_listen: Option<Listen>,
     /// Threads that serve connections; 0: one for each core.
     pub shards: usize,
     /// What is logged, and how.
@@ -44,6 +44,33 @@ pub struct Config {
     pub limits: Limits,
     /// Who may connect.
     pub security: Security,
+    /// How it ends.
+    pub drain: Drain,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// An address or a name; empty: all addresses, of both families where the system has them.
+    pub host: String,
+    /// The port. 0: one that is free.
+    pub port: u16,
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// How it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    /// How long everything is served still after `/readyz` has begun to say that the end is near.
+    pub wait: Duration,
 }
 
 /// What is logged, and how.
@@ -142,8 +169,10 @@ pub struct Limits {
     pub counter_writes_max: u32,
     /// Reads of counters by one user in any window.
     pub counter_reads_max: u32,
-    /// The window of both. 0: neither is limited.
+    /// The window of both and of the next. 0: none is limited.
     pub counter_window: Duration,
+    /// Memberships changed by one user in any window.
+    pub membership_changes_max: u32,
     /// Connections in all. 0: as many as the descriptors of the process allow.
     pub connections_max: usize,
     /// Connections of one user.
@@ -174,6 +203,8 @@ pub struct Limits {
     pub pong_deadline: Duration,
     /// How long a client may stop reading while something waits for it.
     pub stall_deadline: Duration,
+    /// How long a plain HTTP connection may be idle between two requests.
+    pub keep_alive: Duration,
     /// How long answered operation ids are kept, at least. Never below a second, never without end.
     pub replay_window: Duration,
     /// Answered operation ids kept in all.

@@ -12,6 +12,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("push.min_interval_of", "Left out: as `push.min_interval`."),
     ("limits", "0: no limit, no deadline, unless another sense is given."),
     ("security", "Who may connect."),
+    ("drain", "How it ends."),
 ];
 
 /// Every setting with its default and what it means: the text of `tallycast.example.toml`.

@@ -66,7 +66,12 @@ use Kind::{Duration, List, Number, Text};
 
 /// Every setting, in the order of the file.
 pub const SETTINGS: &[Setting] = &[
-    Setting::new("listen", Text, "127.0.0.1:8080", "Where the socket, REST and the page are served."),
+    Setting::new(
+        "listen",
+        Text,
+        "127.0.0.1:8080",
+        "Where the socket, REST and the page are served: an address or a name, and a port. \":8080\": on all addresses.",
+    ),
     Setting::new("internal_listen", Text, "", "Where /metrics and /readyz move to. Empty: they stay on `listen`."),
     Setting::new("shards", Number, "0", "How many threads serve connections. 0: one for each core."),
     Setting::new(
@@ -119,10 +124,21 @@ pub const SETTINGS: &[Setting] = &[
         "Counter writes (set, increase, decrease) by one user, in any `counter_window`.",
     ),
     Setting::new("limits.counter_reads_max", Number, "20", "Counter reads by one user, in any `counter_window`."),
-    Setting::new("limits.counter_window", Duration, "5s", "The window of both."),
-    Setting::new("limits.connections_max", Number, "0", "Connections in all. 0: as many as the descriptors of the process allow."),
+    Setting::new("limits.counter_window", Duration, "5s", "The window of both, and of the next."),
+    Setting::new(
+        "limits.membership_changes_max",
+        Number,
+        "200",
+        "Memberships changed by one user: joins and quits that are kept, users added or removed, groups made or dissolved.",
+    ),
+    Setting::new(
+        "limits.connections_max",
+        Number,
+        "0",
+        "Connections in all, whatever they speak. 0: as many as the descriptors of the process allow.",
+    ),
     Setting::new("limits.connections_per_user_max", Number, "16", "Connections of one user; beyond it the oldest is closed."),
-    Setting::new("limits.connections_per_address_max", Number, "256", "Connections from one address, loopback exempt."),
+    Setting::new("limits.connections_per_address_max", Number, "256", "Connections from one address (of IPv6, one /64), loopback exempt."),
     Setting::new("limits.frames_per_second_max", Number, "100", "Frames a second from one connection, pings too, over 3 s."),
     Setting::new("limits.frame_bytes_max", Number, "32768", "The longest message of a logged-in client, in bytes."),
     Setting::new("limits.frame_bytes_max_before_login", Number, "8192", "The same before login."),
@@ -134,7 +150,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("limits.headers_max", Number, "64", "Header lines in a request head."),
     Setting::new("limits.ping_every", Duration, "25s", "How often the server pings. 0: no pings."),
     Setting::new("limits.pong_deadline", Duration, "10s", "Time for the pong, or anything else, to come after a ping."),
-    Setting::new("limits.stall_deadline", Duration, "10s", "How long a client may stop reading while something waits for it."),
+    Setting::new(
+        "limits.stall_deadline",
+        Duration,
+        "10s",
+        "How long a client may stop reading while something waits for it, on sockets and in HTTP.",
+    ),
+    Setting::new("limits.keep_alive", Duration, "75s", "How long a plain HTTP connection may be idle between two requests."),
     Setting::new("limits.replay_window", Duration, "2m", "How long answered operation ids are kept, at least. Not below 1s."),
     Setting::new("limits.replay_answers_max", Number, "5000000", "Answered operation ids kept in all."),
     Setting::new("limits.groups_per_connection_max", Number, "128", "Groups on one connection."),
@@ -148,5 +170,12 @@ pub const SETTINGS: &[Setting] = &[
         List,
         "",
         "Web origins that may open a socket, such as \"https://example.com\". Empty: the same host only. \"*\": any.",
+    ),
+    Setting::new(
+        "drain.wait",
+        Duration,
+        "0s",
+        "How long everything is served still after SIGTERM, while /readyz says 503, so that a balancer can see it. A second signal ends \
+         the wait, and the program.",
     ),
 ];

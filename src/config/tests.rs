@@ -27,7 +27,8 @@ fn faults(sources: Sources) -> Vec<String> {
 #[test]
 fn defaults_are_the_promised_ones() {
     let config = read("");
-    assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.listen, Listen { host: "127.0.0.1".into(), port: 8080 });
+    assert_eq!(config.drain.wait, Duration::ZERO);
     assert_eq!((config.internal_listen, config.shards), (None, 0));
     assert_eq!(config.log, Log { level: "info".into(), format: LogFormat::Auto });
     assert_eq!((config.app.sdk_app_id, config.app.keyring.app_id()), (1_400_000_000, 1_400_000_000));
@@ -42,6 +43,7 @@ fn defaults_are_the_promised_ones() {
         counter_writes_max: 20,
         counter_reads_max: 20,
         counter_window: seconds(5),
+        membership_changes_max: 200,
         connections_max: 0,
         connections_per_user_max: 16,
         connections_per_address_max: 256,
@@ -57,6 +59,7 @@ fn defaults_are_the_promised_ones() {
         ping_every: seconds(25),
         pong_deadline: seconds(10),
         stall_deadline: seconds(10),
+        keep_alive: seconds(75),
         replay_window: seconds(120),
         replay_answers_max: 5_000_000,
         groups_per_connection_max: 128,
@@ -76,7 +79,7 @@ fn flags_beat_the_environment_beats_the_file_beats_defaults() {
     let vars = env(&[("TALLYCAST_STORE__PATH", "variable"), ("TALLYCAST_SHARDS", "2"), ("PATH", "/bin"), ("tallycast_x", "")]);
     let config =
         file(text).flag("--data", "store.path", Some("flag")).environment(vars.clone()).flag("--listen", "listen", None).read().unwrap();
-    assert_eq!((config.listen.port(), config.shards, config.store.path.to_str()), (1, 2, Some("flag")));
+    assert_eq!((config.listen.port, config.shards, config.store.path.to_str()), (1, 2, Some("flag")));
     // The order in which they are laid down does not matter.
     let config = Sources::new()
         .environment(vars)
@@ -188,10 +191,10 @@ level = 'inof'
         ("TALLYCAST_SECURITY__ALLOWED_ORIGINS", "https://a.example/,*"),
         ("TALLYCAST_WHATEVER", "x"),
     ]);
-    let found = faults(Sources::new().text("t.toml", text).environment(vars).flag("--listen", "internal_listen", Some(":80")));
+    let found = faults(Sources::new().text("t.toml", text).environment(vars).flag("--listen", "internal_listen", Some("a:b:80")));
     let expected = [
         "app.secret_keys: no secret is given; name one under [app] in the file, or in TALLYCAST_APP__SECRET_KEYS",
-        r#"listen: "localhost" is not an address and a port such as "127.0.0.1:8080" (t.toml, line 1)"#,
+        r#"listen: "localhost" is not an address or a name and a port, such as "127.0.0.1:8080", "localhost:8080" or ":8080" (t.toml, line 1)"#,
         "colour: unknown key (t.toml, line 2)",
         r#"limits.ping_every: "25x" is not a duration such as "25s" (t.toml, line 4)"#,
         "limits.ping_evry: unknown key; did you mean limits.ping_every? (t.toml, line 5)",
@@ -215,7 +218,7 @@ level = 'inof'
         "unknown variable; did you mean TALLYCAST_LIMITS__STALL_DEADLINE? (environment, TALLYCAST_LIMIT__STALL_DEADLINE)",
         r#"security.allowed_origins: "https://a.example/" is not an origin such as "https://example.com": no path, no slash at the end (environment, TALLYCAST_SECURITY__ALLOWED_ORIGINS)"#,
         "unknown variable (environment, TALLYCAST_WHATEVER)",
-        r#"internal_listen: ":80" is not an address and a port such as "127.0.0.1:8080" (flag --listen)"#,
+        r#"internal_listen: "a:b:80" is not an address or a name and a port, such as "127.0.0.1:8080", "localhost:8080" or ":8080" (flag --listen)"#,
     ];
     assert_eq!(found, expected);
 }
@@ -260,6 +263,13 @@ fn variables_that_kubernetes_makes_for_a_service_are_left_alone() {
 fn the_senses_of_single_values_are_checked() {
     for bad in [
         "internal_listen = '127.0.0.1:8080'",
+        "listen = ''",
+        "listen = ':'",
+        "listen = 'localhost:'",
+        "listen = 'localhost:65536'",
+        "listen = '::1:80'",
+        "listen = 'http://localhost:80'",
+        "drain.wait = 'soon'",
         "shards = 5000",
         "limits.ping_every = '5000d'",
         "limits.counter_writes_max = 5000000000",
@@ -284,6 +294,21 @@ fn the_senses_of_single_values_are_checked() {
         ["internal_listen = '127.0.0.1:9090'", "log.level = 'warn,tallycast::store=debug'", "log.level = 'OFF'", "push.min_interval = '1m'"]
     {
         assert_eq!(faults(file(good)), [""; 0], "{good}");
+    }
+}
+
+#[test]
+fn addresses_and_names_are_taken_as_they_are_usually_written() {
+    for (text, host, port, shown) in [
+        (":8080", "", 8080, ":8080"),
+        ("localhost:8080", "localhost", 8080, "localhost:8080"),
+        ("Gateway.Example:0", "gateway.example", 0, "gateway.example:0"),
+        ("0.0.0.0:80", "0.0.0.0", 80, "0.0.0.0:80"),
+        ("[::1]:80", "::1", 80, "[::1]:80"),
+    ] {
+        let listen = read(&format!("listen = '{text}'")).listen;
+        assert_eq!(listen, Listen { host: host.into(), port }, "{text}");
+        assert_eq!(listen.to_string(), shown);
     }
 }
 

@@ -75,6 +75,26 @@ impl Group {
         }
     }
 
+    /// Members in the order in which they came, from a place on: those of some roles, or all where none is named.
+    pub fn page_of_members(&self, roles: Option<&[Role]>, offset: usize, limit: usize) -> Vec<(&UserId, &Member)> {
+        let order = |(a, of_a): &(&UserId, &Member), (b, of_b): &(&UserId, &Member)| (of_a.joined_at, *a).cmp(&(of_b.joined_at, *b));
+        let wanted = |member: &Member| roles.is_none_or(|roles| roles.contains(&member.role));
+        let mut page: Vec<_> = self.members.iter().filter(|(_, member)| wanted(member)).collect();
+        // Only the page itself needs to be put in order.
+        let end = offset.saturating_add(limit);
+        if end < page.len() {
+            page.select_nth_unstable_by(end, order);
+            page.truncate(end);
+        }
+        if offset >= page.len() {
+            return Vec::new();
+        }
+        page.select_nth_unstable_by(offset, order);
+        page.drain(..offset);
+        page.sort_unstable_by(order);
+        page
+    }
+
     /// Plans a write. `None` as effect: nothing to do, and nothing counted. Errors: 10004, 10063.
     pub fn plan_write(&self, write: &Write, keys_max: usize) -> Result<(Option<Effect>, Answer), Refusal> {
         let next = self.version + 1;

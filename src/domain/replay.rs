@@ -87,6 +87,11 @@ impl Replays {
         before - self.order.len()
     }
 
+    /// When the oldest answer was given.
+    pub fn oldest(&self) -> Option<UnixMillis> {
+        self.order.front().map(|(at, _)| *at)
+    }
+
     /// How many answers are kept.
     pub fn len(&self) -> usize {
         self.order.len()

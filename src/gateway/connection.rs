@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::Door;
 use super::session::{Due, Login, Session};
 use super::wire::Wire;
+use super::{Door, Taken};
 use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::group::outbox::{Bell, IN_FLIGHT_MAX};
@@ -30,6 +30,9 @@ use crate::users::ConnId;
 const BYTES_AT_ONCE: usize = 4096;
 /// … of which each message takes so many at least, however short it is.
 const BYTES_A_MESSAGE: usize = 128;
+/// Time that clients are told to stay away from a server that is stopping, and to spread their return over.
+const COME_BACK_AFTER: u64 = 1000;
+const COME_BACK_SPREAD: u64 = 4000;
 /// A larger read buffer is zero-filled at every read and stays resident.
 const READ_BUFFER_BYTES: usize = 512;
 
@@ -40,6 +43,8 @@ pub struct Connection {
     pub(super) session: RefCell<Session>,
     pub(super) bell: Rc<Bell>,
     pub(super) id: std::cell::Cell<ConnId>,
+    /// Its place among all connections of this node.
+    pub(super) _place: Taken,
 }
 
 /// Why a connection ends.
@@ -80,8 +85,13 @@ pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     wire.unfinished_max = connection.unfinished_max();
     let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(connection.socket_config()));
     let leave = connection.clone().talk(&mut socket, &stream).await;
-    drop(socket);
+    // Whoever looks at the time has nothing more to say here, however long it takes to get through the turnstile.
+    connection.bell.closing.borrow_mut().get_or_insert(Close::NORMAL);
     connection.door.turnstile.pass().await;
+    connection.leave(&leave);
+    // The library has the answer to a close frame ready. Nothing may follow it, so it is written now.
+    let _ = socket.flush();
+    drop(socket);
     Box::pin(connection.part(stream, leave)).await;
 }
 
@@ -96,7 +106,11 @@ impl Connection {
             let shard = &self.door.shard;
             let (blocked, overfull) = (self.bell.blocked.get(), shard.outboxes.borrow().is_overfull(slot));
             let crowded = self.bell.in_flight.get() >= IN_FLIGHT_MAX || overfull;
-            let paused = crowded || shard.node.draining.load(std::sync::atomic::Ordering::Relaxed);
+            let stopping = shard.node.stopping.load(std::sync::atomic::Ordering::Relaxed);
+            if stopping && self.bell.in_flight.get() == 0 {
+                return Leave::Close(Close::stopping(COME_BACK_AFTER, COME_BACK_SPREAD));
+            }
+            let paused = crowded || stopping;
             if more && !paused {
                 // What the library has read ahead is not announced by the socket again.
                 match self.read(socket) {
@@ -182,11 +196,7 @@ impl Connection {
                 // A control frame may stand between fragments: it is no part of their message.
                 Message::Ping(payload) | Message::Pong(payload) => wire.unfinished = wire.unfinished.saturating_sub(payload.len() + 6),
                 Message::Binary(_) => return Next::Leave(Leave::Close(Close::BINARY)),
-                Message::Close(_) => {
-                    // The library has the answer ready and writes it now.
-                    let _ = socket.flush();
-                    return Next::Leave(Leave::Gone);
-                }
+                Message::Close(_) => return Next::Leave(Leave::Gone),
                 Message::Frame(_) => {}
             }
         }
@@ -284,15 +294,18 @@ impl Connection {
         if self.bell.closing.borrow().is_some() {
             return;
         }
-        let limits = &self.door.gate.limits;
+        let (limits, node) = (&self.door.gate.limits, &self.door.shard.node);
+        if let Some(login) = &self.session.borrow().login {
+            login.user.tidy(&node.limits.windows, node.micros(now));
+        }
         let slot = self.id.get().slot;
-        let stalled = self
-            .door
-            .shard
-            .outboxes
-            .borrow()
-            .blocked_since(slot)
-            .is_some_and(|since| !limits.stall_deadline.is_zero() && now.duration_since(since) >= limits.stall_deadline);
+        let blocked_since = self.door.shard.outboxes.borrow().blocked_since(slot);
+        let stalled =
+            blocked_since.is_some_and(|since| !limits.stall_deadline.is_zero() && now.duration_since(since) >= limits.stall_deadline);
+        if let Some(since) = blocked_since {
+            // Its pong may be behind what it has not read yet, or be read only when it owes less.
+            self.session.borrow_mut().has_read(since);
+        }
         let unix = unix_millis() / 1000;
         let due = if stalled { Due::Close(Close::STALLED) } else { self.session.borrow_mut().tick(limits, now, unix) };
         self.door.look_at(slot, self.session.borrow().next_look(limits, now, unix));

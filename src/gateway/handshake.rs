@@ -1,6 +1,10 @@
-//! The WebSocket handshake (RFC 6455, section 4.2), on a request head that is already read.
+//! The WebSocket handshake (RFC 6455, section 4.2), on a request head that is already read: the first of its connection, as
+//! bytes, or a later one, as the HTTP library has read it.
 
+use hyper::Request;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::metrics::Refused;
 
 /// Which pages may open a socket. A request without `Origin` is from no page and always may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +19,37 @@ pub enum Origins {
 
 /// What is wanted of the gateway.
 pub enum Wanted {
-    /// A WebSocket; these bytes accept it.
+    /// A WebSocket; this key accepts it.
     Socket(String),
     /// Something over plain HTTP.
     Http,
-    /// Nothing that can be had: status line, extra header lines, text.
-    Refused(&'static str, &'static str, &'static str),
+    /// Nothing that can be had.
+    Rejected(Rejection),
+}
+
+/// Why there is no WebSocket, and what is said about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Rejection {
+    /// What it is counted as.
+    pub why: Refused,
+    /// The HTTP status.
+    pub status: u16,
+    /// A header that belongs to the status.
+    pub header: Option<(&'static str, &'static str)>,
+    /// For people.
+    pub text: &'static str,
+}
+
+impl Rejection {
+    /// One without a header of its own.
+    pub const fn new(why: Refused, status: u16, text: &'static str) -> Self {
+        Self { why, status, header: None, text }
+    }
+
+    /// One that passes: 503.
+    pub const fn come_back(why: Refused, text: &'static str) -> Self {
+        Self { why, status: 503, header: Some(("Retry-After", "5")), text }
+    }
 }
 
 const PATH: &str = "/ws";
@@ -30,43 +59,55 @@ pub fn look(head: &[u8], origins: &Origins) -> Wanted {
     let mut headers = vec![httparse::EMPTY_HEADER; 512];
     let mut request = httparse::Request::new(&mut headers);
     if !matches!(request.parse(head), Ok(httparse::Status::Complete(_))) {
-        return Wanted::Refused("400 Bad Request", "", "this is no HTTP/1.1 request");
+        return Wanted::Rejected(Rejection::new(Refused::HeadMalformed, 400, "this is no HTTP/1.1 request"));
     }
-    let target = request.path.unwrap_or_default();
-    if target.split('?').next() != Some(PATH) {
+    if request.path.and_then(|target| target.split('?').next()) != Some(PATH) {
         return Wanted::Http;
     }
-    let header = |name: &str| {
-        let found = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(found.value).ok().map(str::trim)
-    };
-    let has_token = |name: &str, token: &str| {
-        let mut found = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name));
-        found.any(|h| std::str::from_utf8(h.value).is_ok_and(|v| v.split(',').any(|t| t.trim().eq_ignore_ascii_case(token))))
-    };
-    if request.method != Some("GET") {
-        return Wanted::Refused("405 Method Not Allowed", "Allow: GET\r\n", "a WebSocket handshake is a GET request");
+    let headers = || request.headers.iter().map(|header| (header.name, header.value));
+    judged(request.method.unwrap_or_default(), request.version == Some(1), headers, origins)
+}
+
+/// Looks at a request that the HTTP library has read.
+pub fn look_at<B>(request: &Request<B>, origins: &Origins) -> Wanted {
+    if request.uri().path() != PATH {
+        return Wanted::Http;
     }
-    if !has_token("upgrade", "websocket") || !has_token("connection", "upgrade") || request.version != Some(1) {
-        return Wanted::Refused("426 Upgrade Required", "Upgrade: websocket\r\n", "this address speaks WebSocket");
+    let headers = || request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    judged(request.method().as_str(), request.version() == hyper::Version::HTTP_11, headers, origins)
+}
+
+fn judged<'a, I: Iterator<Item = (&'a str, &'a [u8])>>(
+    method: &str,
+    is_http_11: bool,
+    headers: impl Fn() -> I,
+    origins: &Origins,
+) -> Wanted {
+    let rejected = |status, header, text| Wanted::Rejected(Rejection { why: Refused::Handshake, status, header, text });
+    let all = |wanted: &'static str| headers().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
+    let header = |name| all(name).next().and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
+    let has_token = |name, token: &str| {
+        all(name).any(|value| std::str::from_utf8(value).is_ok_and(|v| v.split(',').any(|t| t.trim().eq_ignore_ascii_case(token))))
+    };
+    if method != "GET" {
+        return rejected(405, Some(("Allow", "GET")), "a WebSocket handshake is a GET request");
+    }
+    if !has_token("upgrade", "websocket") || !has_token("connection", "upgrade") || !is_http_11 {
+        return rejected(426, Some(("Upgrade", "websocket")), "this address speaks WebSocket");
     }
     if header("sec-websocket-version") != Some("13") {
-        return Wanted::Refused("426 Upgrade Required", "Sec-WebSocket-Version: 13\r\n", "only WebSocket version 13 is spoken here");
+        return rejected(426, Some(("Sec-WebSocket-Version", "13")), "only WebSocket version 13 is spoken here");
     }
     let Some(key) = header("sec-websocket-key").filter(|key| is_key(key)) else {
-        return Wanted::Refused("400 Bad Request", "", "Sec-WebSocket-Key must be 16 bytes in base64");
+        return rejected(400, None, "Sec-WebSocket-Key must be 16 bytes in base64");
     };
-    if header("host").is_none() {
-        return Wanted::Refused("400 Bad Request", "", "the Host header is missing");
+    let Some(host) = header("host") else { return rejected(400, None, "the Host header is missing") };
+    let from_a_page = all("origin").next().is_some();
+    if from_a_page && !origins.allow(header("origin").unwrap_or_default(), host) {
+        let text = "pages of this origin may not connect: see security.allowed_origins";
+        return Wanted::Rejected(Rejection::new(Refused::Origin, 403, text));
     }
-    let from_a_page = request.headers.iter().any(|h| h.name.eq_ignore_ascii_case("origin"));
-    if from_a_page && !origins.allow(header("origin").unwrap_or_default(), header("host").unwrap_or_default()) {
-        return Wanted::Refused("403 Forbidden", "", "pages of this origin may not connect: see security.allowed_origins");
-    }
-    let accept = derive_accept_key(key.as_bytes());
-    Wanted::Socket(format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    ))
+    Wanted::Socket(derive_accept_key(key.as_bytes()))
 }
 
 /// 16 bytes in standard base64 are 22 characters and two signs of padding.
@@ -118,10 +159,10 @@ mod tests {
         let head = |lines: &str| format!("GET /ws HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let full = "Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
         match look(head(full).as_bytes(), &Origins::SameHost) {
-            Wanted::Socket(response) => assert!(response.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+            Wanted::Socket(accept) => assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
             _ => panic!("refused"),
         }
-        let refused = |lines: &str| matches!(look(head(lines).as_bytes(), &Origins::SameHost), Wanted::Refused(..));
+        let refused = |lines: &str| matches!(look(head(lines).as_bytes(), &Origins::SameHost), Wanted::Rejected(_));
         assert!(refused(&full.replace("13", "8")));
         assert!(refused(&full.replace("dGhlIHNhbXBsZSBub25jZQ==", "short")));
         assert!(refused(&full.replace("Upgrade: WebSocket\r\n", "")));

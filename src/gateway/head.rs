@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Limits;
+use super::handshake::Rejection;
 use super::turnstile::Turnstile;
 
 /// What is read before it is known what is wanted.
@@ -28,6 +30,11 @@ pub enum HeadFault {
     /// No HTTP/1 request.
     Malformed,
 }
+
+/// How long a connection that was told its end may take to go.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that are still read from it meanwhile. A body that was too large ends before, or does so on purpose.
+const LINGER_BYTES_MAX: usize = 8 << 20;
 
 /// Headers that a parser is given room for when their number has no limit.
 const HEADERS_WITHOUT_LIMIT: usize = 256;
@@ -81,15 +88,33 @@ fn complete(bytes: &[u8], headers_max: usize) -> Result<Option<usize>, HeadFault
 }
 
 /// Answers with a bare HTTP response and ends the connection.
-pub async fn refuse(mut stream: TcpStream, status: &str, extra: &str, text: &str) {
+pub async fn refuse(mut stream: TcpStream, rejection: Rejection) {
+    let Rejection { status, header, text, .. } = rejection;
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let extra = header.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
     let len = text.len() + 1;
     let response = format!(
-        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len}\r\n{extra}\r\n{text}\n"
+        "HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len}\r\n{extra}\r\n{text}\n"
     );
-    if stream.write_all(response.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
-        // Closing with unread bytes would reset the connection and could take the response with it.
-        let mut rest = [0; 1024];
-        let drain = async { while matches!(stream.read(&mut rest).await, Ok(n) if n > 0) {} };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), drain).await;
+    if matches!(tokio::time::timeout(LINGER, stream.write_all(response.as_bytes())).await, Ok(Ok(()))) {
+        linger(stream).await;
     }
+}
+
+/// Ends a connection that was told all it will be told. Closing with unread bytes would reset it and could take the answer
+/// with it, so what still comes is read and dropped, for a while.
+pub async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let (mut rest, mut dropped) = (vec![0; 16 * 1024], 0);
+        while let Ok(n) = stream.read(&mut rest).await {
+            dropped += n;
+            if n == 0 || dropped > LINGER_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }

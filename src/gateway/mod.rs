@@ -4,6 +4,7 @@
 
 pub mod accept;
 mod address;
+mod capacity;
 mod connection;
 mod handshake;
 mod head;
@@ -14,14 +15,16 @@ mod session;
 mod turnstile;
 mod wire;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 pub use address::Addresses;
+pub use capacity::{Capacity, Taken};
 pub use handshake::Origins;
+
+use tokio::sync::Notify;
 
 use crate::auth::Keys;
 use crate::group::shard::Shard;
@@ -29,8 +32,10 @@ use crate::group::shard::Shard;
 /// The limits of connections; 0 = no limit, and no deadline.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections in all.
+    /// Connections that are served, whatever they speak.
     pub connections_max: usize,
+    /// Connections beyond those that are told so at a time; above that they are closed without a word.
+    pub refusals_max: usize,
     /// Frames a second from one connection, over three seconds.
     pub frames_per_second_max: u32,
     /// The longest message after login, in bytes.
@@ -69,8 +74,10 @@ pub struct Gate {
     pub origins: Origins,
     /// What each address does.
     pub addresses: Addresses,
-    /// Open WebSocket connections of all shards.
-    pub connections: AtomicUsize,
+    /// Places of connections that are served, whatever they speak, of all shards.
+    pub served: Capacity,
+    /// Places of connections that are told that there is none for them.
+    pub refused: Capacity,
     /// Secrets in force.
     pub keys: Arc<Keys>,
 }
@@ -78,8 +85,8 @@ pub struct Gate {
 impl Gate {
     /// A door that is open.
     pub fn new(limits: Limits, origins: Origins, addresses: Addresses, keys: Arc<Keys>) -> Self {
-        let connections = AtomicUsize::new(0);
-        Self { limits, origins, addresses, connections, keys }
+        let (served, refused) = (Capacity::new(limits.connections_max), Capacity::new(limits.refusals_max));
+        Self { limits, origins, addresses, served, refused, keys }
     }
 }
 
@@ -92,13 +99,18 @@ pub struct Door {
     /// Connections by their place in the shard's tables, and when to look at each next: a walk over the times alone.
     connections: RefCell<Vec<Option<Rc<connection::Connection>>>>,
     looks: RefCell<Vec<Option<Instant>>>,
+    /// How many connections there are.
+    open: Cell<usize>,
+    /// Told when the last of them has gone.
+    emptied: Notify,
     turnstile: turnstile::Turnstile,
 }
 
 impl Door {
     /// A shard's door, without connections.
     pub fn new(shard: Rc<Shard>, gate: Arc<Gate>) -> Rc<Self> {
-        Rc::new(Self { shard, gate, connections: RefCell::default(), looks: RefCell::default(), turnstile: Default::default() })
+        let (connections, looks) = Default::default();
+        Rc::new(Self { shard, gate, connections, looks, open: Cell::new(0), emptied: Notify::new(), turnstile: Default::default() })
     }
 
     fn enter(&self, slot: u32, connection: Rc<connection::Connection>) {
@@ -108,6 +120,7 @@ impl Door {
             looks.resize(at + 1, None);
         }
         connections[at] = Some(connection);
+        self.open.set(self.open.get() + 1);
         drop(looks);
         self.look_at(slot, Instant::now());
     }
@@ -115,6 +128,10 @@ impl Door {
     fn leave(&self, slot: u32) {
         self.connections.borrow_mut()[slot as usize] = None;
         self.looks.borrow_mut()[slot as usize] = None;
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 {
+            self.emptied.notify_one();
+        }
     }
 
     /// Wants a connection looked at no later than this.
@@ -135,9 +152,5 @@ impl Door {
             .collect::<Vec<_>>();
         let blocked = self.shard.outboxes.borrow().blocked.iter().map(|slot| *slot as usize).collect::<Vec<_>>();
         timed.into_iter().chain(blocked).filter_map(|slot| connections.get(slot).cloned().flatten()).collect()
-    }
-
-    fn all(&self) -> Vec<Rc<connection::Connection>> {
-        self.connections.borrow().iter().flatten().cloned().collect()
     }
 }

@@ -5,25 +5,26 @@ use std::borrow::Cow;
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::connection::{Connection, Leave};
+use super::head::LINGER;
 use crate::protocol::close::Close;
 use crate::protocol::frame;
 use crate::seldom;
 
-const LINGER: Duration = Duration::from_secs(1);
-
 impl Connection {
+    /// Nothing is said to it from now on but what its end demands.
+    pub(super) fn leave(&self, leave: &Leave) {
+        self.tell_why(leave);
+        self.leave_user();
+    }
+
+    /// Ends a connection that has left.
     pub(super) async fn part(self: Rc<Self>, stream: Rc<TcpStream>, leave: Leave) {
         let shard = self.door.shard.clone();
-        self.tell_why(&leave);
-        self.leave_user();
-        // Whoever looks at the time has nothing more to say here.
-        self.bell.closing.borrow_mut().get_or_insert(Close::NORMAL);
         if let Leave::Close(close) = leave {
             shard.metrics().closed(close.code);
             let mut bytes = Vec::with_capacity(128);
@@ -53,7 +54,6 @@ impl Connection {
         let (shard, id) = (&self.door.shard, self.id.get());
         self.door.leave(id.slot);
         self.door.gate.addresses.leave(self.address);
-        self.door.gate.connections.fetch_sub(1, Ordering::Relaxed);
         shard.metrics().connections.fetch_sub(1, Ordering::Relaxed);
         shard.outboxes.borrow_mut().close(id.slot);
     }

@@ -75,6 +75,13 @@ impl Session {
         self.pinged_at = None;
     }
 
+    /// It has taken something of what waited for it: whoever reads is there, though nothing may be heard from them meanwhile.
+    pub fn has_read(&mut self, at: Instant) {
+        if at > self.heard_at {
+            self.heard(at);
+        }
+    }
+
     /// So many frames have begun in all. Error: more of them than allowed over three seconds.
     pub fn frames(&mut self, in_all: u64, limits: &Limits, now: Instant) -> Result<(), Close> {
         let fresh = in_all - std::mem::replace(&mut self.frames_counted, in_all);
@@ -147,6 +154,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             connections_max: 0,
+            refusals_max: 0,
             frames_per_second_max: 100,
             frame_bytes_max: 32768,
             frame_bytes_max_before_login: 8192,

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -25,6 +25,9 @@ use crate::users::{ConnId, User};
 pub const BATCH_MAX: usize = 256;
 /// Commands that may wait for one group.
 pub const MAILBOX_MAX: usize = 65_536;
+
+/// Nobody is looked at more often than this.
+const AT_LEAST_AFTER: Duration = Duration::from_secs(1);
 
 /// What the actor must know of this moment.
 #[derive(Clone, Copy)]
@@ -93,8 +96,8 @@ pub struct Actor {
     pub mailbox: VecDeque<Command>,
     /// Whether the shard has it in its list of actors with mail.
     pub queued: bool,
-    /// Whether the shard's sweep looks after it.
-    pub swept: bool,
+    /// When the shard's sweep looks at it next; `None`: time alone changes nothing.
+    pub look_at: Option<Instant>,
     /// Connections that sit here, and whose they are.
     pub present: HashMap<ConnId, Arc<User>>,
     /// How many of them each user has.
@@ -114,10 +117,11 @@ pub struct Actor {
     held: Vec<Held>,
 }
 
-/// What waits for the commit; and the command that wrote nothing itself, to be taken again where the commit fails.
+/// What waits for the commit; and what was asked, where it wrote nothing itself: to be taken again where the commit fails.
 struct Held {
     steps: SmallVec<[Step; 2]>,
-    again: Option<(Ask, Arc<User>, Origin)>,
+    user: Arc<User>,
+    again: Option<(Ask, Origin)>,
 }
 
 struct Applied {
@@ -150,7 +154,7 @@ impl Actor {
             phase: Phase::Loading,
             mailbox: VecDeque::new(),
             queued: false,
-            swept: false,
+            look_at: None,
             present: HashMap::new(),
             online: HashMap::new(),
             seats: smallvec::smallvec![0; shards],
@@ -178,9 +182,10 @@ impl Actor {
         self.state.as_deref()
     }
 
-    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`; steps that need
+    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`, with the type that
+    /// the group had before; steps that need
     /// no commit come back.
-    pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record)) -> Vec<Step> {
+    pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record, Option<GroupType>)) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..BATCH_MAX.min(self.mailbox.len()) {
             let Some(command) = self.mailbox.pop_front() else { break };
@@ -235,7 +240,8 @@ impl Actor {
         (steps, changes, writes)
     }
 
-    /// The open batch failed: nothing of it happened. Whoever wrote is told so, what wrote nothing is taken again.
+    /// The open batch failed: nothing of it happened. Whoever wrote is told so, what wrote nothing is taken again, all in the
+    /// order in which it was asked.
     pub fn failed(&mut self, refusal: &Refusal) -> Vec<Step> {
         for Applied { effect, undo, print } in self.open.drain(..).rev() {
             if let (Some(effect), Some(undo)) = (&effect, undo) {
@@ -246,32 +252,44 @@ impl Actor {
             }
         }
         self.phase = Phase::Ready;
-        let mut told = Vec::new();
-        let mut again = Vec::new();
-        for Held { steps, again: command } in std::mem::take(&mut self.held) {
-            // Only the first has a door; the others bring the news to third parties, and there is none.
+        let held = std::mem::take(&mut self.held);
+        self.give_seats_back(&held);
+        let (mut told, mut again) = (Vec::new(), Vec::new());
+        for Held { steps, user, again: command } in held {
+            // Only the first step has a door; the others tell third parties of something that did not happen.
             let door = match steps.into_iter().next() {
-                Some(Step::Answer(door, _)) => door,
-                Some(Step::Seat { door, fresh, .. }) => {
-                    if let Some(connection) = door.connection().filter(|_| fresh) {
-                        self.unseat(connection);
-                    }
-                    door
-                }
-                // To stand up needs no disk.
-                Some(step @ Step::Unseat(..)) => {
-                    told.push(step);
-                    continue;
-                }
+                Some(Step::Answer(door, _) | Step::Seat { door, .. } | Step::Unseat(door, _)) => door,
                 _ => continue,
             };
-            match command {
-                Some((ask, user, origin)) => again.push(Command { group: self.id.clone(), ask, user, door, origin }),
-                None => told.push(Step::Answer(door, Err(refusal.clone()))),
-            }
+            let (ask, origin) = match command {
+                Some(command) => command,
+                None if again.is_empty() => {
+                    told.push(Step::Answer(door, Err(refusal.clone())));
+                    continue;
+                }
+                // It must not be answered before what was asked earlier.
+                None => (Ask::Refused(refusal.clone()), Origin::Counted),
+            };
+            again.push(Command { group: self.id.clone(), ask, user, door, origin });
         }
         again.into_iter().rev().for_each(|command| self.mailbox.push_front(command));
         told
+    }
+
+    /// Seats are as they were before these commands, the newest of which is undone first.
+    fn give_seats_back(&mut self, held: &[Held]) {
+        for Held { steps, user, .. } in held.iter().rev() {
+            match steps.first() {
+                Some(Step::Seat { door, fresh: true, .. }) => {
+                    door.connection().map(|connection| self.unseat(connection));
+                }
+                // Where the connection has gone meanwhile, its command takes the seat away again in a moment.
+                Some(Step::Unseat(door, _)) => {
+                    door.connection().map(|connection| self.seat(connection, user));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// A connection sits here now. False: it did already.
@@ -304,19 +322,37 @@ impl Actor {
         settled && self.present.is_empty() && (quiet || self.state.is_none())
     }
 
-    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> Held {
+    /// When time alone may let it forget answers, or be forgotten itself. `None`: something must happen first.
+    pub fn next_look(&self, now: Instant, stamp: UnixMillis, limits: &Limits) -> Option<Instant> {
+        if let Some(oldest) = self.replays.oldest() {
+            let left = (oldest + limits.replay_millis + 1).saturating_sub(stamp);
+            // Kept a little longer, so that one look finds more than one answer.
+            let left = left.max((limits.replay_millis / 64).min(AT_LEAST_AFTER.as_millis() as u64));
+            return Some(now + Duration::from_millis(left));
+        }
+        if self.phase != Phase::Ready || !self.mailbox.is_empty() || !self.present.is_empty() {
+            return None;
+        }
+        let idle_since = self.last_used.filter(|_| self.state.is_some());
+        let idle = idle_since.map_or(Some(now), |since| since.checked_add(limits.idle_after))?;
+        // What only waits for the table is looked at again in a moment.
+        Some(idle.max(now + AT_LEAST_AFTER))
+    }
+
+    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record, Option<GroupType>)) -> Held {
         let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
         let again = if self.open.is_empty() { None } else { ask.again() };
+        let asker = Asker { user: &user, caller, origin, at };
         let planned = match ask {
-            Ask::Create(new) => self.create(*new, at),
-            ask => self.ask(ask, Asker { user: &user, caller, origin, at }),
+            Ask::Create(new) => self.create(*new, asker),
+            ask => self.ask(ask, asker),
         };
         match planned {
             Err(refusal) => {
                 let steps = smallvec::smallvec![Step::Answer(door, Err(refusal))];
-                Held { steps, again: again.map(|ask| (ask, user, origin)) }
+                Held { steps, user, again: again.map(|ask| (ask, origin)) }
             }
             Ok(plan) => {
                 let wrote = self.apply(plan.effect, plan.operation, at, keep);
@@ -327,7 +363,12 @@ impl Actor {
                     _ => false,
                 };
                 let steps = self.steps(plan.told, door, &user, fresh);
-                Held { steps, again: again.filter(|_| !wrote).map(|ask| (ask, user, origin.again())) }
+                let again = again.filter(|_| !wrote).map(|ask| {
+                    // Of what wrote nothing, reads alone have cost something.
+                    let origin = if matches!(ask, Ask::Read(_)) { origin.again() } else { origin };
+                    (ask, origin)
+                });
+                Held { steps, user, again }
             }
         }
     }
@@ -338,7 +379,7 @@ impl Actor {
         effect: Option<Effect>,
         operation: Option<(u128, Operation)>,
         at: Moment<'_>,
-        keep: &mut impl FnMut(&Record),
+        keep: &mut impl FnMut(&Record, Option<GroupType>),
     ) -> bool {
         if effect.is_none() && operation.is_none() {
             return false;
@@ -348,7 +389,7 @@ impl Actor {
             self.replays.keep(print, operation.print, operation.answer.clone(), at.stamp);
         }
         let record = Record { group: self.id.clone(), at: at.stamp, effect, operation };
-        keep(&record);
+        keep(&record, self.group().map(|group| group.profile.kind));
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });
         true

@@ -18,12 +18,11 @@ use std::time::{Duration, Instant};
 
 use crate::domain::code::Refusal;
 use crate::domain::command::Write;
-use crate::domain::member::NewGroup;
+use crate::domain::member::{NewGroup, Role};
 use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
-use crate::domain::throttle::Window;
 use crate::protocol::answer::Data;
 use crate::protocol::request::{Cmd, Id};
-use crate::users::{ConnId, User};
+use crate::users::{ConnId, User, Windows};
 
 /// What can be asked of a group.
 #[derive(Debug)]
@@ -46,10 +45,35 @@ pub enum Ask {
     Remove(Vec<UserId>),
     /// How many users are there now.
     Online,
-    /// Everything about the group, members and all.
-    Inspect,
+    /// What the group is, how many are in it, and some of its members.
+    Inspect(Sought),
     /// Sit down where the user is a member already; nobody is told if he is not.
     Attach,
+    /// Nothing any more: its commit has failed, and it is told so when its turn comes.
+    Refused(Refusal),
+}
+
+/// Which members a look at a group is to show; it costs as much as it shows.
+#[derive(Debug, Clone)]
+pub enum Sought {
+    /// None.
+    Nobody,
+    /// Those of these users who are members.
+    These(Vec<UserId>),
+    /// So many in the order in which they came, from a place on: those of some roles, or all.
+    Page {
+        /// The roles.
+        roles: Option<Vec<Role>>,
+        /// How many are left out before.
+        offset: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl Sought {
+    /// All members.
+    pub const EVERYBODY: Self = Self::Page { roles: None, offset: 0, limit: usize::MAX };
 }
 
 impl Ask {
@@ -60,8 +84,9 @@ impl Ask {
             Ask::Join => Ask::Join,
             Ask::Quit => Ask::Quit,
             Ask::Online => Ask::Online,
-            Ask::Inspect => Ask::Inspect,
+            Ask::Inspect(sought) => Ask::Inspect(sought.clone()),
             Ask::Attach => Ask::Attach,
+            Ask::Refused(refusal) => Ask::Refused(refusal.clone()),
             Ask::Write(..) | Ask::Create(_) | Ask::Dissolve | Ask::Add(_) | Ask::Remove(_) => return None,
         })
     }
@@ -122,10 +147,8 @@ pub struct Command {
 /// The limits of groups; 0 = no limit.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// set + increase + decrease of one user.
-    pub writes: Window,
-    /// get of one user.
-    pub reads: Window,
+    /// What one user may do in a while.
+    pub windows: Windows,
     /// How long answers are kept for a repeat, at least, in milliseconds.
     pub replay_millis: u64,
     /// How many such answers this node keeps.

@@ -3,17 +3,26 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::inbox::{Inbox, Letter};
 use super::{Command, Limits};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, UserId};
 use crate::domain::replay::PrintKeys;
-use crate::metrics::{Reload, ShardMetrics};
+use crate::metrics::{Latency, Reload, ShardMetrics};
 use crate::store::{Batch, Store};
 use crate::users::{ConnId, Users};
+
+/// REST calls, counted.
+#[derive(Debug, Default)]
+pub struct Calls {
+    /// Answers by command and code.
+    pub answers: BTreeMap<(&'static str, u32), u64>,
+    /// How long they took, by command.
+    pub times: BTreeMap<&'static str, Latency>,
+}
 
 /// One running gateway.
 pub struct Node {
@@ -31,11 +40,13 @@ pub struct Node {
     pub metrics: Vec<ShardMetrics>,
     /// Answers remembered for repeats.
     pub replays: AtomicUsize,
-    /// Set once when the node drains: no new work is taken.
+    /// Set once when the end is near: whoever sends clients here should send them elsewhere.
     pub draining: AtomicBool,
+    /// Set once when it has come: no new work is taken.
+    pub stopping: AtomicBool,
     /// What became of the last SIGHUP.
     pub reload: Reload,
-    calls: Mutex<BTreeMap<(&'static str, u32), u64>>,
+    calls: Mutex<Calls>,
     started: Instant,
     hasher: RandomState,
 }
@@ -52,6 +63,7 @@ impl Node {
             metrics: (0..shards).map(|_| ShardMetrics::default()).collect(),
             replays: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             reload: Reload::default(),
             calls: Mutex::default(),
             started: Instant::now(),
@@ -83,13 +95,16 @@ impl Node {
     }
 
     /// Counts a REST call's answer.
-    pub fn count_call(&self, command: &'static str, code: Code) {
-        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry((command, code.number())).or_default() += 1;
+    pub fn count_call(&self, command: &'static str, code: u32, took: Duration) {
+        let mut calls = self.calls();
+        *calls.answers.entry((command, code)).or_default() += 1;
+        // The lock makes this thread the owner of the cells for the moment.
+        calls.times.entry(command).or_default().record(took);
     }
 
-    /// REST calls answered, by command and code.
-    pub fn calls(&self) -> BTreeMap<(&'static str, u32), u64> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// REST calls so far. Whoever holds it holds up all calls.
+    pub fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers that these users were seen. Nobody waits for it: whoever is seen again is remembered again.

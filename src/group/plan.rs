@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::actor::{Actor, Moment};
-use super::{Ask, Origin};
+use super::{Ask, Origin, Sought};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::command::{Items, Mode, Write};
 use crate::domain::group::{Caller, Group};
@@ -12,6 +12,7 @@ use crate::domain::member::{GroupType, NewGroup, Profile};
 use crate::domain::name::{CounterKey, OpId, UserId};
 use crate::domain::record::{Answer, Effect, Operation};
 use crate::domain::replay::Seen;
+use crate::domain::throttle::Denied;
 use crate::protocol::answer::{Data, GroupView, Inspected, Snapshot};
 use crate::users::{Call, User};
 
@@ -33,6 +34,9 @@ impl Actor {
     pub(super) fn ask(&self, ask: Ask, asker: Asker<'_>) -> Result<Plan, Refusal> {
         let Asker { caller, user, origin, at } = asker;
         let no_group = || Refusal::new(Code::NoSuchGroup, "there is no such group");
+        if let Ask::Refused(refusal) = ask {
+            return Err(refusal);
+        }
         let group = match (self.group(), &ask) {
             (Some(group), _) => group,
             (None, Ask::Attach) => return Ok(Plan::of(Told::Nothing)),
@@ -48,9 +52,15 @@ impl Actor {
                 }
                 Ok(Plan::of(Told::Data(Data::Counters(self.id.clone(), snapshot(group, &keys, at.generation)))))
             }
-            Ask::Inspect => {
-                let online = self.online.keys().cloned().collect();
-                Ok(Plan::of(Told::Data(Data::Inspected(Box::new(Inspected { group: group.clone(), online })))))
+            Ask::Inspect(sought) => {
+                let members = match &sought {
+                    Sought::Nobody => Vec::new(),
+                    Sought::These(users) => users.iter().filter_map(|user| group.members.get_key_value(user)).collect(),
+                    Sought::Page { roles, offset, limit } => group.page_of_members(roles.as_deref(), *offset, *limit),
+                };
+                let members = members.into_iter().map(|(user, member)| (user.clone(), member.clone())).collect();
+                let (kept, online) = (group.members.len(), self.online.len());
+                Ok(Plan::of(Told::Data(Data::Inspected(Box::new(Inspected { profile: group.profile.clone(), kept, online, members })))))
             }
             Ask::Online => {
                 group.check_access(caller)?;
@@ -58,23 +68,27 @@ impl Actor {
             }
             Ask::Join => {
                 let effect = group.plan_join(caller, seconds, at.limits.members_max)?;
+                asker.spend(effect.as_ref())?;
                 let already = group.is_member(caller);
                 Ok(Plan { effect, operation: None, told: Told::Join { already, generation: at.generation } })
             }
             Ask::Attach => Ok(Plan::of(if group.is_member(caller) { Told::Attach } else { Told::Nothing })),
             Ask::Quit => {
                 let effect = group.plan_quit(caller)?;
+                asker.spend(effect.as_ref())?;
                 let told =
                     if effect.is_some() { Told::Left(Data::Group(self.id.clone())) } else { Told::Rise(Data::Group(self.id.clone())) };
                 Ok(Plan { effect, operation: None, told })
             }
             Ask::Add(users) => {
                 let (effect, listed) = group.plan_add(caller, &users, seconds, at.limits.members_max)?;
+                asker.spend(effect.as_ref())?;
                 let success = listed.success.clone();
                 Ok(Plan { effect, operation: None, told: Told::Added(success, Data::Listed(self.id.clone(), listed)) })
             }
             Ask::Remove(users) => {
                 let (effect, listed) = group.plan_remove(caller, &users)?;
+                asker.spend(effect.as_ref())?;
                 let gone = match &effect {
                     Some(Effect::Left { users }) => users.clone(),
                     _ => Vec::new(),
@@ -83,9 +97,10 @@ impl Actor {
             }
             Ask::Dissolve => {
                 let effect = group.plan_dissolve(caller)?;
+                asker.spend(Some(&effect))?;
                 Ok(Plan { effect: Some(effect), operation: None, told: Told::Dissolved(Data::Group(self.id.clone())) })
             }
-            Ask::Create(_) => Err(no_group()),
+            Ask::Create(_) | Ask::Refused(_) => Err(no_group()),
         }
     }
 
@@ -121,7 +136,8 @@ impl Actor {
     }
 
     /// Plans a creation.
-    pub(super) fn create(&self, new: NewGroup, at: Moment<'_>) -> Result<Plan, Refusal> {
+    pub(super) fn create(&self, new: NewGroup, asker: Asker<'_>) -> Result<Plan, Refusal> {
+        let at = asker.at;
         if let Some(group) = self.group() {
             return Err(match new.owner.is_some() && group.profile.owner == new.owner {
                 true => Refusal::new(Code::GroupIdTakenByOwn, "a group of yours has this groupID already"),
@@ -132,6 +148,7 @@ impl Actor {
         let created_at = at.unix / 1000;
         let profile = Profile { kind, name, owner, join_option, created_at, born: at.random, details };
         let effect = Group::plan_create(profile, members, created_at);
+        asker.spend(Some(&effect))?;
         Ok(Plan { effect: Some(effect), operation: None, told: Told::Created })
     }
 
@@ -218,10 +235,37 @@ pub(super) enum Told {
     Dissolved(Data),
 }
 
+impl Asker<'_> {
+    /// Counts the memberships that a command from a socket changes, where there is room for all of them. Errors: 2996; 10004 for
+    /// more than there is ever room for.
+    fn spend(&self, effect: Option<&Effect>) -> Result<(), Refusal> {
+        let count = match effect {
+            _ if self.origin == Origin::Backend => 0,
+            Some(Effect::Joined { members }) => members.len(),
+            Some(Effect::Left { users }) => users.len(),
+            Some(Effect::Created { .. } | Effect::Dissolved) => 1,
+            Some(Effect::Changed { .. } | Effect::Deleted { .. }) | None => 0,
+        };
+        let window = self.at.limits.windows.memberships;
+        let (max, millis) = (window.calls_max, window.millis);
+        self.user.change_memberships(count.try_into().unwrap_or(u32::MAX), window, self.at.micros).map_err(|denied| match denied {
+            Denied::After(wait) => {
+                let message = format!("more than {max} memberships changed in {millis} ms: wait for retryAfter milliseconds");
+                Refusal::new(Code::TooFrequent, message).after(wait)
+            }
+            Denied::Ever => {
+                let message =
+                    format!("this would change {count} memberships, and a user may change {max} in {millis} ms: name fewer users");
+                Refusal::new(Code::InvalidParameter, message)
+            }
+        })
+    }
+}
+
 fn admit(user: &User, call: Call, at: Moment<'_>) -> Result<(), Refusal> {
     let (window, what) = match call {
-        Call::Write => (at.limits.writes, "set, increase and decrease"),
-        Call::Read => (at.limits.reads, "get"),
+        Call::Write => (at.limits.windows.writes, "set, increase and decrease"),
+        Call::Read => (at.limits.windows.reads, "get"),
     };
     user.admit(call, window, at.micros).map_err(|wait| {
         let message = format!("more than {} calls of {what} in {} ms: wait for retryAfter milliseconds", window.calls_max, window.millis);

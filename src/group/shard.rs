@@ -4,10 +4,14 @@
 //! the cursors of rooms with news, and sends what was said. Then everybody else on this core has his turn.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
@@ -29,7 +33,7 @@ const LOADING_MAX: usize = 4096;
 /// Bytes of records above which a turn's records become more than one batch.
 const BATCH_RECORDS_MAX: usize = 4096;
 /// Actors looked at in one sweep.
-const SWEPT_AT_ONCE: usize = 1024;
+const SWEPT_AT_ONCE: usize = 4096;
 
 pub(super) type ActorRef = Rc<RefCell<Actor>>;
 pub(super) type RoomRef = Rc<RefCell<Room>>;
@@ -49,11 +53,14 @@ pub struct Shard {
     /// Commits under way by their numbers: since when, and whose records are in each.
     open_commits: RefCell<HashMap<u64, (Instant, Vec<ActorRef>)>>,
     commits: Cell<u64>,
-    sweeping: RefCell<VecDeque<GroupId>>,
+    /// When to look at which actor. An entry that is not the actor's `look_at` is out of date.
+    looks: RefCell<BinaryHeap<Reverse<(Instant, GroupId)>>>,
     loading: Cell<usize>,
     pub(super) frames_left: Cell<u64>,
     pub(super) frames_refilled: Cell<Instant>,
     now: Cell<Instant>,
+    /// Whoever waits until no command is under way.
+    waits_for_calm: Cell<Option<Waker>>,
 }
 
 impl Shard {
@@ -70,11 +77,12 @@ impl Shard {
             with_news: RefCell::default(),
             open_commits: RefCell::default(),
             commits: Cell::new(0),
-            sweeping: RefCell::default(),
+            looks: RefCell::default(),
             loading: Cell::new(0),
             frames_left: Cell::new(0),
             frames_refilled: Cell::new(now),
             now: Cell::new(now),
+            waits_for_calm: Cell::new(None),
         })
     }
 
@@ -170,6 +178,9 @@ impl Shard {
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
         self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        if let Some(waiting) = self.waits_for_calm.take() {
+            waiting.wake();
+        }
         self.metrics().stalled.set(outboxes.blocked.len() as i64);
         due
     }
@@ -179,7 +190,9 @@ impl Shard {
             Letter::Command(command) => self.take_command(command),
             Letter::Detach(group, connection) => {
                 if let Some(actor) = self.actors.borrow().get(&group) {
-                    actor.borrow_mut().unseat(connection);
+                    let mut guest = actor.borrow_mut();
+                    guest.unseat(connection);
+                    self.look_again(&mut guest);
                 }
             }
             Letter::Tell(connection, frame, answers, seating) => self.tell_connection(connection, &frame, answers, seating),
@@ -269,7 +282,7 @@ impl Shard {
             let mut guest = actor.borrow_mut();
             guest.queued = false;
             let waited = guest.mailbox.len() as i64;
-            let steps = guest.take_batch(at, |record| batch.push(record));
+            let steps = guest.take_batch(at, |record, kind| batch.push_of(record, kind));
             self.metrics().mail.add(guest.mailbox.len() as i64 - waited);
             self.now.set(Instant::now());
             self.perform(&mut guest, steps);
@@ -293,12 +306,20 @@ impl Shard {
     /// Forgets the actor of a group that is not there at once: whoever asks for names at random must not fill the memory.
     /// The sweep looks after all others.
     fn look_after(&self, actor: &mut Actor) {
-        if actor.group().is_none() && actor.may_sleep(self.now(), self.node.store.merged(), &self.node.limits) {
-            if !actor.swept {
-                self.forget(&actor.id);
-            }
-        } else if !std::mem::replace(&mut actor.swept, true) {
-            self.sweeping.borrow_mut().push_back(actor.id.clone());
+        if actor.group().is_none() && actor.look_at.is_none() && actor.may_sleep(self.now(), self.node.store.merged(), &self.node.limits) {
+            self.forget(&actor.id);
+        } else {
+            self.look_again(actor);
+        }
+    }
+
+    /// Sees to it that the sweep looks at an actor when time changes something about it. To be called whenever it has worked, or
+    /// lost a seat.
+    fn look_again(&self, actor: &mut Actor) {
+        let due = actor.next_look(self.now(), self.node.store.now(), &self.node.limits);
+        if let Some(due) = due.filter(|due| actor.look_at.is_none_or(|known| *due < known)) {
+            actor.look_at = Some(due);
+            self.looks.borrow_mut().push(Reverse((due, actor.id.clone())));
         }
     }
 
@@ -332,6 +353,7 @@ impl Shard {
                     self.perform(&mut guest, steps);
                 }
             }
+            self.look_again(&mut guest);
             drop(guest);
             self.enqueue(&actor);
         }
@@ -363,25 +385,41 @@ impl Shard {
         self.answer(door, Err(refusal), Seating::Same);
     }
 
-    /// Lets unused actors sleep, and forgets answers whose window is over. To be called a few times a second.
-    pub fn sweep(&self) {
-        let (now, merged) = (Instant::now(), self.node.store.merged());
+    /// Lets unused actors sleep, and forgets answers whose window is over. Costs nothing for all others. To be called a few times
+    /// a second.
+    pub fn sweep(&self, now: Instant) {
+        self.now.set(now);
+        let merged = self.node.store.merged();
         let horizon = self.node.store.now().saturating_sub(self.node.limits.replay_millis);
-        let count = self.sweeping.borrow().len().min(SWEPT_AT_ONCE);
-        for _ in 0..count {
-            let Some(group) = self.sweeping.borrow_mut().pop_front() else { break };
+        for group in self.due() {
             let Some(actor) = self.actors.borrow().get(&group).cloned() else { continue };
             let mut guest = actor.borrow_mut();
+            guest.look_at = None;
             if guest.phase != Phase::Committing {
                 guest.replays.forget_before(horizon);
                 self.count_replays(&mut guest);
             }
-            if guest.may_sleep(now, merged, &self.node.limits) {
+            if guest.may_sleep(self.now(), merged, &self.node.limits) {
                 self.forget(&group);
             } else {
-                self.sweeping.borrow_mut().push_back(group);
+                self.look_again(&mut guest);
             }
         }
+    }
+
+    /// The groups that the sweep has to look at now.
+    fn due(&self) -> Vec<GroupId> {
+        let (mut looks, actors, mut due) = (self.looks.borrow_mut(), self.actors.borrow(), Vec::new());
+        while due.len() < SWEPT_AT_ONCE
+            && let Some(first) = looks.peek_mut()
+            && first.0.0 <= self.now()
+        {
+            let Reverse((at, group)) = PeekMut::pop(first);
+            if actors.get(&group).is_some_and(|actor| actor.borrow().look_at == Some(at)) {
+                due.push(group);
+            }
+        }
+        due
     }
 
     fn forget(&self, group: &GroupId) {
@@ -389,13 +427,21 @@ impl Shard {
         self.metrics().groups.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether no command is under way here.
+    /// Whether no command is under way here: nothing is being committed or loaded, and no mailbox holds anything.
     pub fn is_calm(&self) -> bool {
-        let busy = |actor: &ActorRef| {
-            let actor = actor.borrow();
-            actor.phase != Phase::Ready || !actor.mailbox.is_empty()
-        };
-        self.open_commits.borrow().is_empty() && !self.actors.borrow().values().any(busy)
+        let idle = self.open_commits.borrow().is_empty() && self.with_mail.borrow().is_empty() && self.loading.get() == 0;
+        idle && !self.inbox().has_letters()
+    }
+
+    /// Waits until no command is under way here.
+    pub fn calm(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| match self.is_calm() {
+            true => Poll::Ready(()),
+            false => {
+                self.waits_for_calm.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
     }
 
     fn inbox(&self) -> &super::inbox::Inbox {

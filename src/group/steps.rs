@@ -175,13 +175,16 @@ impl Shard {
         self.rooms.borrow_mut().insert(group, room);
     }
 
-    /// Closes a connection of this shard from outside, after these bytes.
+    /// Closes a connection of this shard from outside, after these bytes; one that is being closed was told why.
     pub(super) fn close_connection(&self, connection: ConnId, frame: &Bytes, close: Close) {
         let mut outboxes = self.outboxes.borrow_mut();
         let Some(bell) = outboxes.bell(connection).cloned() else { return };
-        outboxes.say(connection.slot, frame);
-        bell.closing.borrow_mut().get_or_insert(close);
-        bell.ring();
+        let mut closing = bell.closing.borrow_mut();
+        if closing.is_none() {
+            outboxes.say(connection.slot, frame);
+            *closing = Some(close);
+            bell.ring();
+        }
     }
 
     /// Tells a group's home that a connection does not sit there.

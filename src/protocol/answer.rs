@@ -1,14 +1,12 @@
 //! What a client is answered: JSON written straight into the caller's buffer.
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 
 use super::request::Id;
 use crate::domain::code::Refusal;
 use crate::domain::command::Items;
-use crate::domain::group::{Group, Listed};
-use crate::domain::member::Profile;
+use crate::domain::group::Listed;
+use crate::domain::member::{GroupType, Member, Profile};
 use crate::domain::name::{CounterKey, GroupId, UserId};
 
 /// A group as clients see it.
@@ -107,13 +105,24 @@ pub enum Data {
     Inspected(Box<Inspected>),
 }
 
-/// Everything about a group.
+/// What a look at a group shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
-    /// The group with its members.
-    pub group: Group,
-    /// Users with a connection in it.
-    pub online: HashSet<UserId>,
+    /// What it is.
+    pub profile: Profile,
+    /// How many members it keeps.
+    pub kept: usize,
+    /// How many users have a connection in it.
+    pub online: usize,
+    /// The members that were sought.
+    pub members: Vec<(UserId, Member)>,
+}
+
+impl Inspected {
+    /// How many are in it.
+    pub fn member_count(&self) -> usize {
+        if self.profile.kind == GroupType::AvChatRoom { self.online } else { self.kept }
+    }
 }
 
 /// Writes the answer to a request.

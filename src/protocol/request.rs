@@ -12,6 +12,9 @@ use crate::domain::name::{CounterKey, GroupId, GroupName, OpId, UserId};
 /// A request's id as it was written, JSON and all; `null` where there was none.
 pub type Id = SmallVec<[u8; 16]>;
 
+/// The longest id, in bytes. It is held for as long as its request is under way, and goes out again with the answer.
+const ID_BYTES_MAX: usize = 128;
+
 /// The id of an answer to a frame that had none.
 pub fn null_id() -> Id {
     Id::from_slice(b"null")
@@ -108,7 +111,7 @@ impl<'a> Frame<'a> {
         })?;
         let id = match id(fields.id) {
             Ok(id) if fields.twice != Some("id") => id,
-            _ => return Err((null_id(), Refusal::new(Code::InvalidParameter, "id must be one number or string"))),
+            _ => return Err((null_id(), Refusal::new(Code::InvalidParameter, "id must be one number or string of at most 128 bytes"))),
         };
         match fields::optional(fields.cmd) {
             None => Err((id, Refusal::new(Code::BadJson, "cmd is missing"))),
@@ -157,11 +160,15 @@ impl<'a> Frame<'a> {
 }
 
 fn id(raw: Option<&RawValue>) -> Result<Id, ()> {
-    match raw.map(RawValue::get) {
-        None | Some("null") => Ok(null_id()),
-        Some(text) if text.starts_with(['"', '-']) || text.starts_with(|c: char| c.is_ascii_digit()) => Ok(Id::from_slice(text.as_bytes())),
-        Some(_) => Err(()),
-    }
+    let Some(text) = raw.map(RawValue::get).filter(|text| *text != "null") else { return Ok(null_id()) };
+    // What has as few bytes as it stands has no more once it is read; only escapes make a string shorter.
+    let fits = match text.as_bytes() {
+        [b'"', inner @ .., b'"'] if inner.len() <= ID_BYTES_MAX && !inner.contains(&b'\\') => true,
+        [b'"', ..] => serde_json::from_str::<std::borrow::Cow<str>>(text).is_ok_and(|read| read.len() <= ID_BYTES_MAX),
+        [b'-' | b'0'..=b'9', ..] => text.len() <= ID_BYTES_MAX,
+        _ => false,
+    };
+    if fits { Ok(Id::from_slice(text.as_bytes())) } else { Err(()) }
 }
 
 fn one(f: &Fields<'_>, mode: Mode) -> Result<Body, Refusal> {
@@ -202,4 +209,38 @@ fn new_group(f: &Fields<'_>) -> Result<Body, Refusal> {
     let join_option = JoinOption::of(kind, asked);
     let new = NewGroup { kind, name, join_option, owner: None, members: Vec::new(), details: Default::default() };
     Ok(Body::CreateGroup(id, Box::new(new)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_of(id: &str) -> Result<String, (String, Code)> {
+        let text = |id: Id| String::from_utf8_lossy(&id).into_owned();
+        match Frame::read(&format!(r#"{{"cmd":"ping","id":{id}}}"#)) {
+            Ok(frame) => Ok(text(frame.id)),
+            Err((id, refusal)) => Err((text(id), refusal.code)),
+        }
+    }
+
+    #[test]
+    fn an_id_has_at_most_128_bytes() {
+        let refused = Err(("null".to_owned(), Code::InvalidParameter));
+        let string = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+        assert_eq!(id_of(&string(128)), Ok(string(128)));
+        assert_eq!(id_of(&string(129)), refused);
+        // 128 bytes once they are read, however they are written.
+        let escaped = |bytes: usize| format!("\"{}\"", "\\u0041".repeat(bytes));
+        assert_eq!(id_of(&escaped(128)), Ok(escaped(128)));
+        assert_eq!(id_of(&escaped(129)), refused);
+        assert_eq!(id_of(&format!("\"{}\"", "ü".repeat(64))), Ok(format!("\"{}\"", "ü".repeat(64))));
+        assert_eq!(id_of(&format!("\"{}x\"", "ü".repeat(64))), refused);
+        assert_eq!(id_of(&"1".repeat(128)), Ok("1".repeat(128)));
+        assert_eq!(id_of(&"1".repeat(129)), refused);
+        assert_eq!(id_of("\"\\ud800\""), refused, "half a character is no text");
+        for wrong in ["true", "[1]", "{}"] {
+            assert_eq!(id_of(wrong), refused);
+        }
+        assert_eq!(id_of("null"), Ok("null".to_owned()));
+    }
 }

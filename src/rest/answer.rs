@@ -1,6 +1,8 @@
 //! What a call is answered: one JSON object, written straight into the bytes that are sent, in the vendor's shape ("RESTful
 //! API Overview"): `ActionStatus`, `ErrorInfo` and `ErrorCode`, then the fields of the call's own.
 
+use std::io;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, header};
 use serde::Serialize;
@@ -29,6 +31,60 @@ impl Answer {
         serde_json::to_writer(&mut self.0, &value).expect("a Vec takes all, and no answer has a map whose keys are no texts");
         self
     }
+
+    /// The same with a list, to be filled entry by entry.
+    pub fn with_list(mut self, name: &'static str) -> List {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":[");
+        List { json: self.0, is_empty: true }
+    }
+}
+
+/// The list that an answer ends with, while it is filled: an answer that cannot be sent is not built.
+pub struct List {
+    json: Vec<u8>,
+    is_empty: bool,
+}
+
+impl List {
+    /// One entry more. Error: the answer would be too large.
+    pub fn push(&mut self, entry: impl Serialize) -> Result<(), Refusal> {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.json.push(b',');
+        }
+        let left = ANSWER_BYTES_MAX.saturating_sub(self.json.len());
+        let written = serde_json::to_writer(Bounded { json: &mut self.json, left }, &entry);
+        written.map_err(|_| too_large())
+    }
+
+    /// The answer, complete.
+    pub fn end(mut self) -> Answer {
+        self.json.push(b']');
+        Answer(self.json)
+    }
+}
+
+/// Takes so many bytes and no more.
+struct Bounded<'a> {
+    json: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl io::Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.json.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::AnswerTooLarge, "the answer would be larger than 1 MiB: ask for less, or in pages")
 }
 
 /// The JSON of an answer or a refusal.
@@ -45,9 +101,7 @@ fn json(answer: Result<Answer, Refusal>) -> Vec<u8> {
         serde_json::to_vec(&fields).expect("two texts and a number can be written")
     };
     match answer {
-        Ok(Answer(json)) if json.len() >= ANSWER_BYTES_MAX => {
-            refused(&Refusal::new(Code::AnswerTooLarge, "the answer would be larger than 1 MiB: ask for less, or in pages"))
-        }
+        Ok(Answer(json)) if json.len() >= ANSWER_BYTES_MAX => refused(&too_large()),
         Ok(Answer(mut json)) => {
             json.push(b'}');
             json

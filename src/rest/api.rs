@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Bytes, HttpBody};
 use axum::http::request::Parts;
@@ -15,21 +15,18 @@ use super::answer::{Answer, respond};
 use super::audit::{Audit, Change};
 use super::body::Body;
 use super::caller::{GoodSigs, identify};
-use super::{accounts, counters, groups, members};
+use super::intake::{Intake, Missing};
+use super::{accounts, counters, groups, intake, members};
 use crate::auth::Keys;
 use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::{GroupId, OpId, UserId};
 use crate::domain::throttle::{Throttle, Window};
 use crate::group::node::Node;
-use crate::group::{Ask, Command, Door, Origin};
+use crate::group::{Ask, Command, Door, Origin, Sought};
 use crate::protocol::answer::{Data, Inspected};
+use crate::seldom;
 use crate::users::User;
-
-/// A body above it is not read.
-const BODY_BYTES_MAX: usize = 1 << 20;
-/// Time for a whole body to come in.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 macro_rules! apis {
     ($($name:ident = $service:literal / $command:literal),* $(,)?) => {
@@ -80,6 +77,7 @@ pub struct Rest {
     /// Pages of the list of all groups that were told where to go on.
     pub cursors: groups::Cursors,
     good_sigs: GoodSigs,
+    intake: Intake,
     calls_max: Window,
     throttles: Vec<Mutex<Throttle>>,
 }
@@ -89,7 +87,7 @@ impl Rest {
     pub fn new(node: Arc<Node>, keys: Arc<Keys>, audit: Audit, calls_max: u32) -> Self {
         let throttles = Api::ALL.iter().map(|_| Mutex::default()).collect();
         let calls_max = Window { calls_max, millis: 1000 };
-        Self { node, keys, audit, cursors: Default::default(), good_sigs: Default::default(), calls_max, throttles }
+        Self { node, keys, audit, cursors: Default::default(), good_sigs: Default::default(), intake: Intake::new(), calls_max, throttles }
     }
 }
 
@@ -118,9 +116,9 @@ impl Call<'_> {
         told.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// Everything about a group. Errors: 10010.
-    pub async fn inspect(&self, group: GroupId) -> Result<Box<Inspected>, Refusal> {
-        match self.tell(group, Ask::Inspect).await? {
+    /// What a group is, with the members sought. Errors: 10010.
+    pub async fn inspect(&self, group: GroupId, sought: Sought) -> Result<Box<Inspected>, Refusal> {
+        match self.tell(group, Ask::Inspect(sought)).await? {
             Data::Inspected(inspected) => Ok(inspected),
             _ => Err(stopping()),
         }
@@ -155,27 +153,77 @@ fn stopping() -> Refusal {
     Refusal::new(Code::Internal, "the server cannot answer at the moment: try again")
 }
 
-/// Answers a request whose path begins with `/v4`.
+/// Answers a request whose path begins with `/v4`. The address is looked at first: nobody's body is kept before it is known
+/// that they may call.
 pub async fn serve<B>(rest: &Arc<Rest>, peer: SocketAddr, request: Request<B>) -> Response<axum::body::Body>
 where
-    B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    B: HttpBody<Data = Bytes> + Unpin,
 {
-    let (parts, body) = request.into_parts();
-    // A body that is said to be too large is not waited for.
-    let reading = match body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        true => None,
-        false => Some(tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(axum::body::Body::new(body), BODY_BYTES_MAX)).await),
-    };
-    match reading {
-        None | Some(Ok(Err(_))) => respond(Err(Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")), false),
-        Some(Err(_)) => {
-            (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "the body was not complete in time\n").into_response()
+    let (began, (parts, mut body)) = (Instant::now(), request.into_parts());
+    if intake::is_too_large(&body) {
+        let refused = Err(too_large());
+        note(rest, peer, named(&parts).ok(), began, &refused);
+        return respond(refused, false);
+    }
+    let (api, admin) = match named(&parts).and_then(|api| Ok((api, admit(rest, &parts, api)?))) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            let refused = Err(refusal);
+            note(rest, peer, named(&parts).ok(), began, &refused);
+            // Who waits to be asked for the body is not asked.
+            let whole = !parts.headers.contains_key(header::EXPECT) && intake::is_soon_over(&mut body).await;
+            return respond(refused, whole);
         }
-        Some(Ok(Ok(bytes))) => respond(dispatch(rest, peer, &parts, &bytes).await, true),
+    };
+    let bytes = match rest.intake.read(&mut body).await {
+        Ok(bytes) => bytes,
+        Err(Missing::TooLarge) => {
+            let refused = Err(too_large());
+            note(rest, peer, Some(api), began, &refused);
+            return respond(refused, false);
+        }
+        Err(Missing::Late) => {
+            let head = [(header::CONNECTION, "close")];
+            return fail(rest, api, began, StatusCode::REQUEST_TIMEOUT, (head, "the body was not complete in time\n"));
+        }
+        Err(Missing::NoRoom) => {
+            let text = "this server is reading as many bodies as it has memory for: try again\n";
+            let head = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
+            return fail(rest, api, began, StatusCode::SERVICE_UNAVAILABLE, (head, text));
+        }
+    };
+    let answer = dispatch(rest, peer, &parts, (api, admin), &bytes).await;
+    note(rest, peer, Some(api), began, &answer);
+    respond(answer, true)
+}
+
+/// Counts and logs what became of a call. That somebody may not call at all is of interest to an operator; their UserSig is not.
+fn note(rest: &Rest, peer: SocketAddr, api: Option<Api>, began: Instant, answer: &Result<Answer, Refusal>) {
+    let (took, command) = (began.elapsed(), api.map_or("none", Api::name));
+    let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+    rest.node.count_call(command, code.number(), took);
+    let (code, took_us) = (code.number(), took.as_micros() as u64);
+    match answer {
+        Err(Refusal { message, .. }) if matches!(code, 60_002..=70_099 | 80_002) => {
+            seldom!(info, ("REST call refused", code), %peer, command, code, "a REST call was refused: {message}");
+        }
+        Err(Refusal { message, .. }) => tracing::debug!(%peer, command, code, took_us, "refused: {message}"),
+        Ok(_) => tracing::debug!(%peer, command, code, took_us, "answered"),
     }
 }
 
-async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Bytes) -> Result<Answer, Refusal> {
+/// A failure of HTTP itself: it is counted by its status.
+fn fail(rest: &Rest, api: Api, began: Instant, status: StatusCode, response: impl IntoResponse) -> Response<axum::body::Body> {
+    rest.node.count_call(api.name(), status.as_u16().into(), began.elapsed());
+    (status, response).into_response()
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::BodyTooLarge, "the body must have at most 1 MiB")
+}
+
+/// Which call it is.
+fn named(parts: &Parts) -> Result<Api, Refusal> {
     let bad_request = |text| Refusal::new(Code::BadRequest, text);
     if parts.method != Method::POST {
         return Err(bad_request("only POST is spoken here"));
@@ -186,7 +234,11 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Byt
         .strip_prefix("/v4/")
         .and_then(|path| path.split_once('/'))
         .ok_or_else(|| bad_request("the address must be /v4/service/command"))?;
-    let api = Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))?;
+    Api::parse(service, command).ok_or_else(|| Refusal::new(Code::NoSuchApi, "there is no such service or command"))
+}
+
+/// Whose call it is, where they may make it now. Its address and its head tell.
+fn admit(rest: &Rest, parts: &Parts, api: Api) -> Result<UserId, Refusal> {
     let query = parts.uri.query().unwrap_or_default();
     let admin = identify(query, &rest.keys.get(), &rest.good_sigs, unix_millis() / 1000)?;
     if !rest.node.users.is_admin(&admin) {
@@ -198,6 +250,10 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Byt
         let text = format!("more than {} calls of {} in a second: call it less often", rest.calls_max.calls_max, api.name());
         return Err(Refusal::new(Code::TooManyCalls, text));
     }
+    Ok(admin)
+}
+
+async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, (api, admin): (Api, UserId), bytes: &[u8]) -> Result<Answer, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::new(Code::BadJson, "the body is empty: send {} when there is nothing to say"));
     }
@@ -212,7 +268,7 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Byt
     };
     let admin = rest.node.users.visit(&admin);
     let call = Call { rest, api, admin, peer, operation, body };
-    let answer = match api {
+    match api {
         Api::UpdateGroupCounter => counters::update(&call).await,
         Api::GetGroupCounter => counters::get(&call).await,
         Api::DeleteGroupCounter => counters::delete(&call).await,
@@ -229,8 +285,5 @@ async fn dispatch(rest: &Arc<Rest>, peer: SocketAddr, parts: &Parts, bytes: &Byt
         Api::AccountImport => accounts::import(&call).await,
         Api::AccountCheck => accounts::check(&call).await,
         Api::Kick => accounts::kick(&call).await,
-    };
-    let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
-    rest.node.count_call(api.name(), code);
-    answer
+    }
 }

@@ -1,9 +1,11 @@
 //! Life of groups. Facts: Tencent Cloud Chat, "Creating a Group", "Disbanding a Group", "Obtaining Group Profiles", "Obtaining
 //! All Groups in an App", "Obtaining the Number of Online Users".
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -14,7 +16,7 @@ use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::{AppData, Details, GroupType, JoinOption, Member, NewGroup, Role};
 use crate::domain::name::{GroupId, GroupName, UserId};
-use crate::group::Ask;
+use crate::group::{Ask, Sought};
 use crate::protocol::answer::Inspected;
 use crate::protocol::fields::bad_name;
 
@@ -98,11 +100,11 @@ fn first_members(body: &Body<'_>, kind: GroupType) -> Result<Vec<(UserId, Member
 
 pub(super) async fn destroy(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
-    let before = call.inspect(group.clone()).await?;
+    let before = call.inspect(group.clone(), Sought::Nobody).await?;
     call.tell(group.clone(), Ask::Dissolve).await?;
-    let profile = &before.group.profile;
+    let profile = &before.profile;
     let owner = profile.owner.as_ref().map(UserId::as_str);
-    call.audit(Some(&group), json!({"type": profile.kind.name(), "owner": owner, "members": before.group.members.len()}), ());
+    call.audit(Some(&group), json!({"type": profile.kind.name(), "owner": owner, "members": before.kept}), ());
     Ok(Answer::new())
 }
 
@@ -113,47 +115,86 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
     let filter = call.body.object("ResponseFilter")?;
     let list = |name| filter.as_ref().map(|f| f.filter(name)).transpose().map(Option::flatten);
     let (base, members) = (list("GroupBaseInfoFilter")?, list("MemberInfoFilter")?);
-    let mut infos = Vec::new();
-    for id in ids {
-        let found = match GroupId::parse(&id) {
+    let shows_members = base.is_none() || members.is_some();
+    let sought = || if shows_members { Sought::EVERYBODY } else { Sought::Nobody };
+    let mut infos = Answer::new().with_list("GroupInfo");
+    let mut told = HashSet::new();
+    // A group that is named again is told once, where it was named first.
+    for id in ids.iter().map(Cow::as_ref).filter(|id| told.insert(*id)) {
+        let found = match GroupId::parse(id) {
             Err(e) => Err(Refusal::new(Code::BadGroupId, e.to_string())),
-            Ok(group) => call.inspect(group).await,
+            Ok(group) => call.inspect(group, sought()).await,
         };
-        let mut info = match found {
-            Err(refusal) => json!({"ErrorCode": refusal.code.number(), "ErrorInfo": refusal.message}),
-            Ok(inspected) => view(&inspected, call.rest.node.limits.members_max, base.as_deref(), members.as_deref()),
-        };
-        info["GroupId"] = json!(id);
-        infos.push(info);
+        match found {
+            Err(refusal) => infos.push(json!({"GroupId": id, "ErrorCode": refusal.code.number(), "ErrorInfo": refusal.message}))?,
+            Ok(inspected) => {
+                infos.push(Info::of(id, &inspected, call.rest.node.limits.members_max, base.as_deref(), members.as_deref()))?
+            }
+        }
+        // A large group takes a while to write down; others on this thread have their turn before the next.
+        tokio::task::yield_now().await;
     }
-    Ok(Answer::new().with("GroupInfo", infos))
+    Ok(infos.end())
 }
 
-/// A group as its profile is shown; only what a filter names, where there is one.
-fn view(
-    inspected: &Inspected,
-    members_max: usize,
-    base: Option<&[std::borrow::Cow<'_, str>]>,
-    of_members: Option<&[std::borrow::Cow<'_, str>]>,
-) -> Value {
-    let mut info = profile_view(inspected, members_max);
-    if let (Some(base), Value::Object(fields)) = (base, &mut info) {
-        fields.retain(|name, _| base.iter().any(|wanted| wanted == name));
+/// A group as it is shown. Its members are written down one by one, so that no more of them is built than can be sent.
+struct Info<'a> {
+    fields: serde_json::Map<String, Value>,
+    members: Option<&'a [(UserId, Member)]>,
+    of_members: Option<&'a [Cow<'a, str>]>,
+}
+
+impl<'a> Info<'a> {
+    /// Only what a filter names, where there is one.
+    fn of(
+        id: &str,
+        inspected: &'a Inspected,
+        members_max: usize,
+        base: Option<&[Cow<'_, str>]>,
+        of_members: Option<&'a [Cow<'a, str>]>,
+    ) -> Self {
+        let mut fields = match profile_view(inspected, members_max) {
+            Value::Object(fields) => fields,
+            _ => Default::default(),
+        };
+        if let Some(base) = base {
+            fields.retain(|name, _| base.iter().any(|wanted| wanted == name));
+        }
+        fields.extend(
+            [("GroupId", json!(id)), ("ErrorCode", json!(0)), ("ErrorInfo", json!(""))].map(|(name, value)| (name.to_owned(), value)),
+        );
+        let shown = inspected.profile.kind != GroupType::AvChatRoom && (base.is_none() || of_members.is_some());
+        let members = shown.then_some(inspected.members.as_slice());
+        Self { fields, members, of_members }
     }
-    (info["ErrorCode"], info["ErrorInfo"]) = (json!(0), json!(""));
-    if inspected.group.profile.kind != GroupType::AvChatRoom && (base.is_none() || of_members.is_some()) {
-        let mut members: Vec<_> = inspected.group.members.iter().collect();
-        members.sort_by_key(|(user, member)| (member.joined_at, (*user).clone()));
-        info["MemberList"] = members.into_iter().map(|(user, member)| member_view(user, member, of_members)).collect();
+}
+
+impl Serialize for Info<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.fields {
+            map.serialize_entry(name, value)?;
+        }
+        if let Some(members) = &self.members {
+            map.serialize_entry("MemberList", &Members(members, self.of_members))?;
+        }
+        map.end()
     }
-    info
+}
+
+/// Members as they are shown, each built when it is written down.
+struct Members<'a>(&'a [(UserId, Member)], Option<&'a [Cow<'a, str>]>);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(user, member)| member_view(user, member, self.1)))
+    }
 }
 
 /// The fields of a group's profile.
 pub(super) fn profile_view(inspected: &Inspected, members_max: usize) -> Value {
-    let (group, profile) = (&inspected.group, &inspected.group.profile);
+    let profile = &inspected.profile;
     let details = &profile.details;
-    let member_num = if profile.kind == GroupType::AvChatRoom { inspected.online.len() } else { group.members.len() };
     json!({
         "Type": profile.kind.name(),
         "Name": profile.name.as_str(),
@@ -166,7 +207,7 @@ pub(super) fn profile_view(inspected: &Inspected, members_max: usize) -> Value {
         "LastInfoTime": profile.created_at,
         "LastMsgTime": 0,
         "NextMsgSeq": 0,
-        "MemberNum": member_num,
+        "MemberNum": inspected.member_count(),
         "MaxMemberNum": details.members_max.map_or(members_max, |max| max as usize),
         "ApplyJoinOption": profile.join_option.name(),
         "ShutUpAllMember": "Off",
@@ -180,17 +221,16 @@ pub(super) fn pairs(data: &AppData) -> Value {
 
 pub(super) async fn online(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
-    let inspected = call.inspect(group).await?;
-    if inspected.group.profile.kind != GroupType::AvChatRoom {
+    let inspected = call.inspect(group, Sought::Nobody).await?;
+    if inspected.profile.kind != GroupType::AvChatRoom {
         return Err(Refusal::new(Code::NotPermitted, "the online number is told of an AVChatRoom alone"));
     }
-    Ok(Answer::new().with("OnlineMemberNum", inspected.online.len()))
+    Ok(Answer::new().with("OnlineMemberNum", inspected.online))
 }
 
-/// Where pages of the list of all groups go on, and how many groups were there at its first page: the vendor's `Next` is a
-/// number, ours is how many groups were told.
+/// Where pages of the list of all groups go on: the vendor's `Next` is a number, ours is how many groups were told.
 #[derive(Default)]
-pub struct Cursors(Mutex<HashMap<Page, (GroupId, u64)>>);
+pub struct Cursors(Mutex<HashMap<Page, GroupId>>);
 
 /// The type asked for, and how many groups were told before.
 type Page = (Option<GroupType>, usize);
@@ -199,11 +239,11 @@ type Page = (Option<GroupType>, usize);
 const CURSORS_MAX: usize = 256;
 
 impl Cursors {
-    fn find(&self, kind: Option<GroupType>, next: usize) -> Option<(GroupId, u64)> {
+    fn find(&self, kind: Option<GroupType>, next: usize) -> Option<GroupId> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, next)).cloned()
     }
 
-    fn keep(&self, kind: Option<GroupType>, next: usize, after: (GroupId, u64)) {
+    fn keep(&self, kind: Option<GroupType>, next: usize, after: GroupId) {
         let mut cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cursors.len() >= CURSORS_MAX {
             cursors.clear();
@@ -216,7 +256,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(LIST_GROUPS_MAX).min(LIST_GROUPS_MAX);
     let next = call.body.count("Next")?.unwrap_or(0);
     let kind = call.body.text("GroupType")?.map(|text| self::kind(&text)).transpose()?;
-    let (mut after, known_total) = call.rest.cursors.find(kind, next).unzip();
+    let mut after = call.rest.cursors.find(kind, next);
     // Groups told before that nobody remembers are counted again.
     let mut to_skip = if after.is_some() { 0 } else { next };
     let mut found: Vec<GroupId> = Vec::new();
@@ -233,32 +273,14 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
             on => break (page.total, on),
         }
     };
-    let total = match (kind, known_total) {
-        (None, _) => total,
-        (Some(_), Some(total)) => total,
-        (Some(_), None) => count(call, kind).await?,
-    };
     let told = match more {
         None => 0,
         Some(on) => {
             let told = next + found.len();
-            call.rest.cursors.keep(kind, told, (on, total));
+            call.rest.cursors.keep(kind, told, on);
             told
         }
     };
     let list: Vec<_> = found.iter().map(|group| json!({"GroupId": group.as_str()})).collect();
     Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list).with("Next", told))
-}
-
-/// How many groups of a type there are; the store counts only all.
-async fn count(call: &Call<'_>, kind: Option<GroupType>) -> Result<u64, Refusal> {
-    let (mut total, mut after) = (0, None);
-    loop {
-        let page = call.ask_store(|store, done| store.list(after, kind, LIST_GROUPS_MAX, done)).await?;
-        total += page.groups.len() as u64;
-        match page.next {
-            None => return Ok(total),
-            on => after = on,
-        }
-    }
 }

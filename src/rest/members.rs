@@ -2,7 +2,7 @@
 //! "Obtaining Group Member Profiles", "Querying Group Member Roles", "Obtaining Groups of a User".
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::groups::{pairs, profile_view};
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::{GroupType, Member, Role};
 use crate::domain::name::UserId;
-use crate::group::Ask;
+use crate::group::{Ask, Sought};
 use crate::protocol::answer::{Data, Inspected};
 
 const ADDED_MAX: usize = 300;
@@ -21,6 +21,7 @@ const REMOVED_MAX: usize = 100;
 const ROLES_MAX: usize = 500;
 const MEMBERS_MAX: usize = 6000;
 const JOINED_MAX: usize = 5000;
+const ROLES: [Role; 3] = [Role::Owner, Role::Admin, Role::Member];
 
 pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
@@ -52,11 +53,12 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Answer, Refusal> {
 pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
     let users = call.body.users("MemberToDel_Account", REMOVED_MAX, Code::InvalidParameter)?;
-    let before = call.inspect(group.clone()).await?;
+    let before = call.inspect(group.clone(), Sought::These(users.clone())).await?;
+    let before: HashSet<_> = before.members.iter().map(|(user, _)| user).collect();
     let data = call.tell(group.clone(), Ask::Remove(users)).await?;
     let Data::Listed(_, listed) = data else { return Ok(Answer::new()) };
     // Who was no member counts as removed in the answer, and was not.
-    let removed: BTreeSet<_> = listed.success.iter().filter(|user| before.group.members.contains_key(*user)).map(UserId::as_str).collect();
+    let removed: BTreeSet<_> = listed.success.iter().filter(|user| before.contains(user)).map(UserId::as_str).collect();
     if !removed.is_empty() {
         call.audit(Some(&group), json!({"removed": removed}), ());
     }
@@ -68,21 +70,21 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Answer, Refusal> {
     let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(MEMBERS_MAX).min(MEMBERS_MAX);
     let offset = call.body.count("Offset")?.unwrap_or(0);
     let filter = call.body.filter("MemberInfoFilter")?;
-    let roles = call.body.filter("MemberRoleFilter")?.unwrap_or_default();
-    let inspected = call.inspect(group).await?;
-    let members = kept_members(&inspected)?;
-    let wanted = |role: Role| roles.is_empty() || roles.iter().any(|name| name == role_name(Some(role)));
-    let list = members.iter().filter(|(_, member)| wanted(member.role)).skip(offset).take(limit);
-    let list: Vec<_> = list.map(|(user, member)| member_view(user, member, filter.as_deref())).collect();
-    Ok(Answer::new().with("MemberNum", members.len()).with("MemberList", list))
+    let roles = call.body.filter("MemberRoleFilter")?.filter(|roles| !roles.is_empty());
+    let named = |names: Vec<Cow<str>>| ROLES.into_iter().filter(|role| names.iter().any(|name| name == role_name(Some(*role)))).collect();
+    let inspected = call.inspect(group, Sought::Page { roles: roles.map(named), offset, limit }).await?;
+    check_kept(&inspected)?;
+    let list: Vec<_> = inspected.members.iter().map(|(user, member)| member_view(user, member, filter.as_deref())).collect();
+    Ok(Answer::new().with("MemberNum", inspected.kept).with("MemberList", list))
 }
 
 pub(super) async fn roles(call: &Call<'_>) -> Result<Answer, Refusal> {
     let group = call.body.group()?;
     let users = call.body.users("User_Account", ROLES_MAX, Code::TooManyAccounts)?;
-    let inspected = call.inspect(group).await?;
-    kept_members(&inspected)?;
-    let role = |user: &UserId| role_name(inspected.group.members.get(user).map(|member| member.role));
+    let inspected = call.inspect(group, Sought::These(users.clone())).await?;
+    check_kept(&inspected)?;
+    let roles: HashMap<_, _> = inspected.members.iter().map(|(user, member)| (user, member.role)).collect();
+    let role = |user: &UserId| role_name(roles.get(user).copied());
     let list: Vec<_> = users.iter().map(|user| json!({"Member_Account": user.as_str(), "Role": role(user)})).collect();
     Ok(Answer::new().with("UserIdList", list))
 }
@@ -101,44 +103,49 @@ pub(super) async fn joined(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (base, own) = (list("GroupBaseInfoFilter")?, list("SelfInfoFilter")?);
     let asked = user.clone();
     let relations = call.ask_store(|store, done| store.relations(asked, done)).await?;
-    let groups: Vec<_> = relations.into_iter().filter(|(_, relation)| relation.member).map(|(group, _)| group).collect();
-    if kind.is_none() && base.is_none() && own.is_none() {
-        let total = groups.len();
-        let list: Vec<_> = groups.iter().skip(offset).take(limit).map(|group| json!({"GroupId": group.as_str()})).collect();
-        return Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list));
+    let mut groups: Vec<_> = relations.into_iter().filter(|(_, relation)| relation.member).map(|(group, _)| group).collect();
+    if let Some(kind) = kind {
+        let asked = groups.clone();
+        let kinds = call.ask_store(|store, done| store.kinds(asked, done)).await?;
+        let mut kinds = kinds.into_iter();
+        groups.retain(|_| kinds.next().flatten() == Some(kind));
     }
+    let total = groups.len();
     let mut entries = Vec::new();
-    for group in groups {
-        let Ok(inspected) = call.inspect(group.clone()).await else { continue };
-        if kind.is_some_and(|kind| kind != inspected.group.profile.kind) {
-            continue;
-        }
+    for group in groups.into_iter().skip(offset).take(limit) {
         let mut entry = json!({"GroupId": group.as_str()});
-        if let (Some(base), Value::Object(mut profile)) = (&base, profile_view(&inspected, call.rest.node.limits.members_max)) {
-            for name in base {
-                if let Some(value) = profile.remove(name.as_ref()) {
-                    entry[name.as_ref()] = value;
-                }
+        if base.is_some() || own.is_some() {
+            let sought = if own.is_some() { Sought::These(vec![user.clone()]) } else { Sought::Nobody };
+            // One that has ended meanwhile has nothing to tell of itself.
+            if let Ok(inspected) = call.inspect(group, sought).await {
+                describe(&mut entry, &inspected, call.rest.node.limits.members_max, base.as_deref(), own.as_deref());
             }
-        }
-        if let (Some(own), Some(member)) = (&own, inspected.group.members.get(&user)) {
-            entry["SelfInfo"] = self_view(member, own);
         }
         entries.push(entry);
     }
-    let total = entries.len();
-    let list: Vec<_> = entries.into_iter().skip(offset).take(limit).collect();
-    Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list))
+    Ok(Answer::new().with("TotalCount", total).with("GroupIdList", entries))
 }
 
-/// Members in the order in which they came. Errors: 10007 for an AVChatRoom.
-fn kept_members(inspected: &Inspected) -> Result<Vec<(&UserId, &Member)>, Refusal> {
-    if inspected.group.profile.kind == GroupType::AvChatRoom {
-        return Err(Refusal::new(Code::NotPermitted, "members of an AVChatRoom are not kept"));
+/// Adds what filters name: of the group, and of the member that was sought.
+fn describe(entry: &mut Value, inspected: &Inspected, members_max: usize, base: Option<&[Cow<'_, str>]>, own: Option<&[Cow<'_, str>]>) {
+    if let (Some(base), Value::Object(mut profile)) = (base, profile_view(inspected, members_max)) {
+        for name in base {
+            if let Some(value) = profile.remove(name.as_ref()) {
+                entry[name.as_ref()] = value;
+            }
+        }
     }
-    let mut members: Vec<_> = inspected.group.members.iter().collect();
-    members.sort_by_key(|(user, member)| (member.joined_at, (*user).clone()));
-    Ok(members)
+    if let (Some(own), Some((_, member))) = (own, inspected.members.first()) {
+        entry["SelfInfo"] = self_view(member, own);
+    }
+}
+
+/// Errors: 10007 for an AVChatRoom.
+fn check_kept(inspected: &Inspected) -> Result<(), Refusal> {
+    match inspected.profile.kind {
+        GroupType::AvChatRoom => Err(Refusal::new(Code::NotPermitted, "members of an AVChatRoom are not kept")),
+        _ => Ok(()),
+    }
 }
 
 /// A member as he is shown; only what a filter names, where there is one. What this server has nothing of has the vendor's

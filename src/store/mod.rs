@@ -125,7 +125,7 @@ pub struct Page {
     pub groups: Vec<GroupId>,
     /// Where to go on; `None`: there are no more.
     pub next: Option<GroupId>,
-    /// How many groups there are in all, of every type.
+    /// How many groups there are in all of the type that was asked for, or of every type.
     pub total: u64,
 }
 
@@ -156,6 +156,11 @@ impl Store {
     /// What the user is to which groups, with every commit whose `done` was called before.
     pub fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
         self.0.relations(user, done);
+    }
+
+    /// Of which types groups are, `None` for one that is not there, with every commit whose `done` was called before.
+    pub fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.0.kinds(groups, done);
     }
 
     /// Whether a user was ever seen, with every commit whose `done` was called before.

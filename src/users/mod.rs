@@ -1,13 +1,16 @@
 //! Who is here: one `User` for all connections of a name, with his throttle. Shared by all shards; holds no lock across a
 //! wait.
 
-use std::sync::atomic::AtomicBool;
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 
 use crate::domain::name::UserId;
-use crate::domain::throttle::{Throttle, Window};
+use crate::domain::throttle::{Allowance, Denied, Throttle, Window};
 
 /// A connection's place on this node. A place that was used again has another generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +38,33 @@ pub enum Call {
     Read,
 }
 
+/// What one user may do in any window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// set, increase and decrease.
+    pub writes: Window,
+    /// get.
+    pub reads: Window,
+    /// Users made members or taken out, himself or others, and groups made or dissolved.
+    pub memberships: Window,
+}
+
+/// What he has done that still counts.
+#[derive(Debug, Default)]
+struct Done {
+    writes: Throttle,
+    reads: Throttle,
+    memberships: Allowance,
+}
+
+impl Done {
+    /// From when on nothing of it counts any more.
+    fn idle_at(&self, windows: &Windows) -> u64 {
+        let calls = self.writes.idle_at(windows.writes).max(self.reads.idle_at(windows.reads));
+        calls.max(self.memberships.idle_at(windows.memberships))
+    }
+}
+
 /// What all connections of one name share.
 #[derive(Debug)]
 pub struct User {
@@ -46,8 +76,10 @@ pub struct User {
     pub known: AtomicBool,
     /// Held while a group is being made, so that the count of groups owned cannot be outrun.
     pub creating: tokio::sync::Mutex<()>,
-    throttles: Mutex<[Throttle; 2]>,
+    done: Mutex<Done>,
     connections: Mutex<Vec<ConnId>>,
+    /// Whether the sweep has him in its line; changed while `connections` is held.
+    in_line: AtomicBool,
 }
 
 impl User {
@@ -57,24 +89,34 @@ impl User {
             admin,
             known: AtomicBool::new(false),
             creating: Default::default(),
-            throttles: Default::default(),
+            done: Default::default(),
             connections: Default::default(),
+            in_line: AtomicBool::new(false),
         }
     }
 
     /// Lets a call through, or says in how many milliseconds one would pass. `now` is in microseconds.
     pub fn admit(&self, call: Call, window: Window, now: u64) -> Result<(), u64> {
-        lock(&self.throttles)[call as usize].admit(window, now)
+        let mut done = lock(&self.done);
+        match call {
+            Call::Write => done.writes.admit(window, now),
+            Call::Read => done.reads.admit(window, now),
+        }
+    }
+
+    /// Lets so many changes of memberships through, or none. `now` is in microseconds.
+    pub fn change_memberships(&self, count: u32, window: Window, now: u64) -> Result<(), Denied> {
+        lock(&self.done).memberships.spend(count, window, now)
+    }
+
+    /// Gives memory back that nothing needs any more. To be called now and then.
+    pub fn tidy(&self, windows: &Windows, now: u64) {
+        lock(&self.done).memberships.tidy(windows.memberships, now);
     }
 
     /// His connections, oldest first.
     pub fn connections(&self) -> Vec<ConnId> {
         lock(&self.connections).clone()
-    }
-
-    fn is_idle(&self, windows: [Window; 2], now: u64) -> bool {
-        let throttles = lock(&self.throttles);
-        lock(&self.connections).is_empty() && throttles.iter().zip(windows).all(|(throttle, window)| throttle.is_idle(window, now))
     }
 }
 
@@ -83,10 +125,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Users looked at in one sweep.
+const SWEPT_AT_ONCE: usize = 4096;
+/// Whoever is held by something else, a command under way perhaps, is looked at again after so many microseconds.
+const AGAIN_AFTER: u64 = 1_000_000;
+
+/// Users without a connection, who are to be forgotten: the sweep looks at them alone.
+#[derive(Debug, Default)]
+struct Line {
+    /// Those who came since the last sweep.
+    fresh: VecDeque<UserId>,
+    /// The others by the time at which nothing of them counts any more.
+    waiting: BinaryHeap<Reverse<(u64, UserId)>>,
+}
+
 /// All users with an open connection or with calls that still count.
 #[derive(Debug)]
 pub struct Users {
     by_name: DashMap<UserId, Arc<User>>,
+    line: Mutex<Line>,
     admins: Vec<UserId>,
     connections_max: usize,
 }
@@ -94,7 +151,7 @@ pub struct Users {
 impl Users {
     /// Nobody yet. `connections_max` of one user at once, 0 = no limit.
     pub fn new(admins: Vec<UserId>, connections_max: usize) -> Self {
-        Self { by_name: DashMap::new(), admins, connections_max }
+        Self { by_name: DashMap::new(), line: Mutex::default(), admins, connections_max }
     }
 
     /// A user logs in on a connection. The second value names his oldest connections where he now has too many: they are
@@ -118,11 +175,24 @@ impl Users {
         if let Some(at) = connections.iter().position(|c| *c == connection) {
             connections.remove(at);
         }
+        if connections.is_empty() && !user.in_line.swap(true, Ordering::Relaxed) {
+            drop(connections);
+            lock(&self.line).fresh.push_back(user.id.clone());
+        }
     }
 
     /// The user of this name, made where nobody of that name is here. For callers without a connection.
     pub fn visit(&self, id: &UserId) -> Arc<User> {
-        self.by_name.entry(id.clone()).or_insert_with(|| self.make(id)).clone()
+        match self.by_name.entry(id.clone()) {
+            Entry::Occupied(user) => user.get().clone(),
+            Entry::Vacant(place) => {
+                let user = self.make(id);
+                user.in_line.store(true, Ordering::Relaxed);
+                drop(place.insert(user.clone()));
+                lock(&self.line).fresh.push_back(id.clone());
+                user
+            }
+        }
     }
 
     /// Whether a name is an app admin's.
@@ -135,10 +205,41 @@ impl Users {
         self.by_name.get(id).map(|user| user.clone())
     }
 
-    /// Forgets users of whom nothing counts any more. `windows` are those of writes and reads, `now` is in
-    /// microseconds.
-    pub fn sweep(&self, windows: [Window; 2], now: u64) {
-        self.by_name.retain(|_, user| Arc::strong_count(user) > 1 || !user.is_idle(windows, now));
+    /// Forgets users of whom nothing counts any more; costs nothing for those who are here. `now` is in microseconds. To be
+    /// called by one thread.
+    pub fn sweep(&self, windows: &Windows, now: u64) {
+        for name in self.due(now) {
+            let mut again = None;
+            self.by_name.remove_if(&name, |_, user| {
+                let connections = lock(&user.connections);
+                if !connections.is_empty() {
+                    user.in_line.store(false, Ordering::Relaxed);
+                    return false;
+                }
+                let idle_at = lock(&user.done).idle_at(windows);
+                // The map's own is the only one.
+                let forgotten = idle_at <= now && Arc::strong_count(user) == 1;
+                again = (!forgotten).then(|| if idle_at > now { idle_at } else { now + AGAIN_AFTER });
+                forgotten
+            });
+            if let Some(again) = again {
+                lock(&self.line).waiting.push(Reverse((again, name)));
+            }
+        }
+    }
+
+    /// Takes those out of the line who are to be looked at.
+    fn due(&self, now: u64) -> Vec<UserId> {
+        let mut line = lock(&self.line);
+        let fresh = line.fresh.len().min(SWEPT_AT_ONCE);
+        let mut due: Vec<_> = line.fresh.drain(..fresh).collect();
+        while due.len() < SWEPT_AT_ONCE
+            && let Some(first) = line.waiting.peek_mut()
+            && first.0.0 <= now
+        {
+            due.push(PeekMut::pop(first).0.1);
+        }
+        due
     }
 
     /// How many users are known.
@@ -174,17 +275,63 @@ mod tests {
         assert_eq!(users.find(&ann).unwrap().connections(), vec![connection(2), connection(3)]);
     }
 
+    fn windows() -> Windows {
+        let window = Window { calls_max: 20, millis: 5000 };
+        Windows { writes: window, reads: window, memberships: Window { calls_max: 200, millis: 8000 } }
+    }
+
     #[test]
-    fn a_user_is_forgotten_only_when_his_calls_no_longer_count() {
-        let (users, window) = (Users::new(vec![], 0), Window { calls_max: 20, millis: 5000 });
+    fn a_user_is_forgotten_only_when_what_he_did_no_longer_counts() {
+        let (users, windows) = (Users::new(vec![], 0), windows());
         let ann = UserId::parse("ann").unwrap();
         let (user, _) = users.enter(&ann, connection(1));
-        user.admit(Call::Write, window, 0).unwrap();
+        user.admit(Call::Write, windows.writes, 0).unwrap();
         users.leave(&user, connection(1));
         drop(user);
-        users.sweep([window; 2], 4_999_999);
+        users.sweep(&windows, 4_999_999);
         assert_eq!(users.len(), 1);
-        users.sweep([window; 2], 5_000_000);
+        users.sweep(&windows, 5_000_000);
         assert!(users.is_empty());
+
+        users.visit(&ann).change_memberships(200, windows.memberships, 6_000_000).unwrap();
+        users.sweep(&windows, 13_999_999);
+        assert_eq!(users.find(&ann).unwrap().change_memberships(1, windows.memberships, 13_999_999), Err(Denied::After(1)));
+        users.sweep(&windows, 14_000_000);
+        assert!(users.is_empty());
+    }
+
+    #[test]
+    fn whoever_comes_back_stays_and_whoever_goes_again_is_forgotten() {
+        let (users, windows) = (Users::new(vec![], 0), windows());
+        let ann = UserId::parse("ann").unwrap();
+        let (user, _) = users.enter(&ann, connection(1));
+        users.leave(&user, connection(1));
+        users.sweep(&windows, 0);
+        assert_eq!(users.len(), 1, "somebody still holds her");
+        users.enter(&ann, connection(2));
+        users.sweep(&windows, 10_000_000);
+        assert_eq!(users.len(), 1);
+        users.leave(&user, connection(2));
+        users.leave(&user, connection(2));
+        drop(user);
+        users.sweep(&windows, 10_000_000);
+        assert!(users.is_empty());
+        let line = lock(&users.line);
+        assert!(line.fresh.is_empty() && line.waiting.is_empty());
+    }
+
+    /// Those who are here are not even looked at.
+    #[test]
+    fn a_sweep_looks_at_those_alone_who_left() {
+        let (users, windows) = (Users::new(vec![], 0), windows());
+        let name = |n: u32| UserId::parse(&format!("u{n}")).unwrap();
+        let all: Vec<_> = (0..10_000).map(|n| users.enter(&name(n), connection(n)).0).collect();
+        assert!(users.due(0).is_empty());
+        (0..10).for_each(|n| users.leave(&all[n as usize], connection(n)));
+        drop(all);
+        assert_eq!(users.due(0).len(), 10);
+        lock(&users.line).fresh.extend((0..10).map(name));
+        users.sweep(&windows, 0);
+        assert_eq!(users.len(), 9_990);
     }
 }

@@ -282,6 +282,37 @@ async fn a_write_of_open_fate_is_asked_for_again_and_counts_once() {
 }
 
 #[tokio::test]
+async fn a_lost_write_is_not_made_up_for_by_one_that_counted_twice() {
+    let server = Setup::new().unthrottled().start().await;
+    let proxy = between(server.addr(), Mischief::LoseOneDoubleOne).await;
+    let report = report(&run(against(proxy, "fan-out --members 3 --writers 1 --rate 20 --seconds 1 --warmup 0")).await, 3);
+    let counter = &report["conservation"]["counters"][0];
+    assert!(counter["acknowledged"].as_i64() > Some(10) && counter["acknowledged"] == counter["value"], "the sum is right: {counter}");
+    assert!(counter["contradictions"].as_u64() > Some(0), "{counter}");
+}
+
+#[tokio::test]
+async fn any_spelling_of_json_is_understood() {
+    let server = Setup::new().unthrottled().start().await;
+    let proxy = between(server.addr(), Mischief::Reformat).await;
+    let report = report(&run(against(proxy, "fan-out --members 4 --rate 30 --seconds 1 --warmup 0")).await, 0);
+    kept(&report, 4);
+    let writes = &report["counts"]["writes"];
+    assert_eq!((number(writes, "/acknowledged"), &writes["refused"]), (number(writes, "/sent"), &json!({})), "{writes}");
+    assert!(number(&report, "/counts/deliveries") > 0, "{}", report["counts"]);
+}
+
+#[tokio::test]
+async fn connections_that_are_lost_have_their_reasons() {
+    let server = Setup::new().unthrottled().limit("frames_per_second_max", 20).start().await;
+    let report = report(&run(against(server.addr(), "commands --rooms 2 --members 1 --seconds 1 --warmup 0")).await, 0);
+    let connections = &report["counts"]["connections"];
+    let reasons = connections["lost_by"].as_object().expect("reasons");
+    assert_eq!(reasons.values().map(|times| times.as_u64().unwrap()).sum::<u64>(), number(connections, "/lost"), "{connections}");
+    assert!(number(connections, "/lost") > 0 && reasons.keys().all(|reason| reason.contains("4010 (too many frames")), "{connections}");
+}
+
+#[tokio::test]
 async fn a_requirement_that_is_missed_is_exit_code_4() {
     let words = "fan-out --durability interval --members 5 --seconds 1 --warmup 0 --require acknowledgement.max<1us --require writes.acknowledged>0";
     let report = report(&run(bench(words)).await, 4);

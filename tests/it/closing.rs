@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant};
 
 use crate::commands::increase;
-use crate::raw::{CLOSE, RawClient};
+use crate::raw::{CLOSE, RawClient, TEXT, frame};
 use crate::rest_client::Address;
 use crate::server::{Server, Setup};
 
@@ -197,4 +197,60 @@ async fn what_back_ends_wrote_is_answered_before_the_end() {
         let version = server.user(crate::server::ADMIN).await.get("room").await.ok()["version"].clone();
         assert_eq!(version, answered, "round {round}: as many writes are kept as were answered");
     }
+}
+
+/// Asks until the answer has this status.
+async fn until_ready_is(addr: std::net::SocketAddr, status: u16) {
+    let begun = Instant::now();
+    while RawClient::http(addr, "/readyz").await.status != status {
+        assert!(begun.elapsed() < crate::server::PATIENCE, "/readyz never says {status}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_has_time_to_see_that_it_stops() {
+    let mut server = Setup::new().set("drain.wait", "2s").start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    until_ready_is(server.addr(), 200).await;
+    let begun = Instant::now();
+    server.signal("TERM");
+    until_ready_is(server.addr(), 503).await;
+    assert_eq!(RawClient::http(server.addr(), "/readyz").await.json()["causes"][0]["cause"], "draining");
+    assert!(RawClient::http(server.addr(), "/metrics").await.body.contains("\ntallycast_draining 1\n"));
+    // Everything is served still, newcomers too.
+    let mut ben = server.user("ben").await;
+    ben.join(&room).await.ok();
+    assert_eq!(ben.increase(&room, "like", 1).await.ok()["value"], 1);
+    ann.expect_push(&room, "like", 1).await;
+    assert_eq!(server.backend().await.counters(&room).await, json!({"like": 1}));
+    assert_invitation(&ann.expect_close(1012).await);
+    assert_invitation(&ben.expect_close(1012).await);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "it did not wait: {:?}", begun.elapsed());
+    assert_eq!(server.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_wait_and_everything_else() {
+    let mut server = Setup::new().set("drain.wait", "1h").start().await;
+    server.signal("TERM");
+    until_ready_is(server.addr(), 503).await;
+    server.signal("HUP");
+    server.user("ann").await.ask(json!({"cmd": "ping"})).await.ok();
+    server.signal("INT");
+    assert_eq!(server.exit().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn nothing_follows_the_answer_to_a_close() {
+    // One shard: then an answer that needs no disk is always ready a moment after its question.
+    let server = Setup::new().set("shards", 1).start().await;
+    let room = server.user("ann").await.create("AVChatRoom").await;
+    let mut bob = RawClient::user(server.addr(), "bob").await;
+    let ask = json!({"id": 1, "cmd": "getGroupOnlineMemberCount", "groupID": room}).to_string();
+    let mut bytes = frame(true, TEXT, ask.as_bytes()).repeat(5);
+    bytes.extend(frame(true, CLOSE, &1000u16.to_be_bytes()));
+    bob.send(&bytes).await;
+    bob.expect_close(1000).await;
 }

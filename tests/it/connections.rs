@@ -7,7 +7,9 @@ use tokio::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::raw::{PING, PONG, RawClient};
+use crate::rest_client::{Address, path};
 use crate::server::{Server, Setup};
+use crate::usersig::{Sig, unix_now};
 
 #[tokio::test]
 async fn who_does_not_log_in_in_time_is_closed_with_4004() {
@@ -206,4 +208,93 @@ async fn loopback_is_loopback_in_either_family() {
     for _ in 0..3 {
         held.push(RawClient::upgraded(addr).await);
     }
+}
+
+/// Comes as often as there is time for and stays until it is thrown out; says how often each of its connections was told so.
+async fn comes_and_is_thrown_out(addr: SocketAddr, until: u64) -> Vec<usize> {
+    let mut crowd = Vec::new();
+    while crowd.len() < 900 {
+        let mut raw = RawClient::upgraded(addr).await;
+        let now = unix_now();
+        if now + 2 > until {
+            break;
+        }
+        let sig = Sig::of("ann").time(now).expire(until - now).encode();
+        let answer = raw.ask(&json!({"id": 0, "cmd": "login", "userID": "ann", "userSig": sig}).to_string()).await;
+        assert_eq!(answer["code"], 0, "{answer}");
+        crowd.push(raw);
+    }
+    let mut told = Vec::new();
+    for raw in &mut crowd {
+        told.push(raw.expect_close(4501).await.iter().filter(|text| text.contains("KICKED_OUT")).count());
+    }
+    told
+}
+
+#[tokio::test]
+async fn who_is_thrown_out_is_told_so_once() {
+    let server = Setup::new().set("shards", 1).limit("connections_per_user_max", 0).limit("login_deadline", "1m").start().await;
+    // All sigs end at once: then it takes the server a while to let everybody go.
+    let until = unix_now() + 12;
+    let crowd: Vec<_> = (0..8).map(|_| tokio::spawn(comes_and_is_thrown_out(server.addr(), until))).collect();
+    let mut told = Vec::new();
+    for part in crowd {
+        told.extend(part.await.expect("no panic"));
+    }
+    assert!(told.len() > 500, "only {} came in time", told.len());
+    let wrong = told.iter().filter(|times| **times != 1).count();
+    assert_eq!(wrong, 0, "of {} clients", told.len());
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_alive_as_long_as_it_reads() {
+    let setup = Setup::new().unthrottled().limit("ping_every", "300ms").limit("pong_deadline", "400ms");
+    let server = setup.limit("stall_deadline", "5s").start().await;
+    let mut slow = RawClient::narrow(server.addr()).await;
+    slow.upgrade(server.addr()).await;
+    slow.login("ann").await;
+    let room = json!({"id": 1, "cmd": "createGroup", "type": "ChatRoom", "name": "a", "groupID": "room"});
+    assert_eq!(slow.ask(&room.to_string()).await["code"], 0);
+    let keys: serde_json::Map<_, _> = (0..20).map(|n| (format!("{n}{}", "k".repeat(120)), json!(n))).collect();
+    let set = json!({"id": 2, "cmd": "setGroupCounters", "groupID": "room", "counters": keys});
+    assert_eq!(slow.ask(&set.to_string()).await["code"], 0);
+    // Some 400 KB of answers, read at 100 KB a second: no ping comes through in time, and every one is answered.
+    let mut requests = Vec::new();
+    for id in 0..160 {
+        requests.extend(crate::raw::frame(
+            true,
+            crate::raw::TEXT,
+            format!(r#"{{"id":{id},"cmd":"getGroupCounters","groupID":"room"}}"#).as_bytes(),
+        ));
+    }
+    slow.send(&requests).await;
+    let mut answers = 0;
+    while answers < 160 {
+        match slow.next_frame().await.expect("it stays") {
+            (PING, payload) => slow.frame(PONG, &payload).await,
+            (crate::raw::TEXT, payload) => {
+                answers += usize::from(!payload.starts_with(b"{\"event\""));
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            (opcode, payload) => panic!("{opcode}: {}", String::from_utf8_lossy(&payload)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_kicked_again_and_again_is_told_so_once() {
+    let server = Setup::new().set("rest.calls_per_second_max", 0).start().await;
+    let mut wrong = 0;
+    for round in 0..20 {
+        let user = format!("user-{round}");
+        let mut ann = RawClient::user(server.addr(), &user).await;
+        let body = json!({"UserID": user}).to_string();
+        let target = format!("{}?{}", path("kick"), Address::good().query());
+        let call = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let mut backend = RawClient::tcp(server.addr()).await;
+        backend.send(call.repeat(16).as_bytes()).await;
+        let told = ann.expect_close(4504).await.iter().filter(|text| text.contains("KICKED_OUT")).count();
+        wrong += usize::from(told != 1);
+    }
+    assert_eq!(wrong, 0, "of 20");
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::raw::{RawClient, Reply};
@@ -27,7 +28,7 @@ async fn busy() -> Server {
     ann.increase(&room, "like", 1).await.ok();
     ann.increase(&room, "", 1).await.refused(10004);
     let mut backend = server.backend().await;
-    backend.call("account_check", serde_json::json!({"CheckItem": [{"UserID": "ann"}]})).await;
+    backend.call("account_check", json!({"CheckItem": [{"UserID": "ann"}]})).await;
     server.connect().await.login_with("ann", "nonsense").await.refused(70003);
     server
 }
@@ -176,4 +177,43 @@ async fn a_reload_that_fails_is_seen() {
     server.setup().write(server.folder());
     server.signal("HUP");
     seen("tallycast_reload_success 1").await;
+}
+
+#[tokio::test]
+async fn refused_calls_and_connections_are_counted_by_reason() {
+    let server = Server::start().await;
+    let mut backend = server.backend().await;
+    backend.call("get_group_info", json!({"GroupIdList": ["nowhere"]})).await.ok();
+    RawClient::http(server.addr(), "/v4/group_open_http_svc/get_group_info").await;
+    let mut raw = RawClient::tcp(server.addr()).await;
+    let path = "/v4/group_open_http_svc/destroy_group?sdkappid=1400000000&identifier=administrator&usersig=x&random=1&contenttype=json";
+    raw.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes()).await;
+    assert_eq!(raw.reply().await.json()["ErrorCode"], 70003);
+    assert_eq!(RawClient::upgrade_with(server.addr(), "Origin: http://evil.example\r\n").await.status, 403);
+    let _ann = server.user("ann").await;
+
+    let text = scrape(&server, "").await.body;
+    for line in [
+        "tallycast_rest_answers_total{command=\"get_group_info\",code=\"0\"} 1",
+        "tallycast_rest_answers_total{command=\"none\",code=\"60002\"} 1",
+        "tallycast_rest_answers_total{command=\"destroy_group\",code=\"70003\"} 1",
+        "tallycast_rest_answer_seconds_count{command=\"get_group_info\"} 1",
+        "tallycast_connections_refused_total{reason=\"origin\"} 1",
+        "tallycast_connections_refused_total{reason=\"draining\"} 0",
+        "tallycast_connections_opened_total 1",
+        "tallycast_accept_errors_total 0",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_explains_each_reason_and_each_trouble() {
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).expect("the page");
+    let text = scrape(&Server::start().await, "").await.body;
+    for label in ["{reason=\"", "{trouble=\""] {
+        let names: Vec<_> = text.lines().filter_map(|line| line.split_once(label)?.1.split('"').next()).collect();
+        assert!(names.len() > 2, "{text}");
+        assert!(names.iter().all(|name| page.contains(&format!("`{name}`"))), "{names:?}");
+    }
 }

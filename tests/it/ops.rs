@@ -257,6 +257,29 @@ async fn groups_that_do_not_exist_are_forgotten_at_once() {
 }
 
 #[tokio::test]
+async fn it_listens_on_names_and_on_all_addresses() {
+    let mut server = Setup::new().set("listen", "localhost:0").set("internal_listen", "localhost:0").start().await;
+    for at in server.addresses(2).await {
+        assert!(at.ip().is_loopback(), "{at}");
+        assert_eq!(RawClient::http(at, "/healthz").await.status, 200, "{at}");
+    }
+    let server = Setup::new().set("listen", ":0").start().await;
+    let port = server.addr().port();
+    let mut families = vec![std::net::IpAddr::from([127, 0, 0, 1])];
+    if std::net::UdpSocket::bind("[::1]:0").is_ok() {
+        families.push("::1".parse().expect("an address"));
+    }
+    for ip in families {
+        assert_eq!(RawClient::http((ip, port).into(), "/healthz").await.status, 200, "{ip}");
+    }
+    let dir = TempDir::new().expect("a folder");
+    let setup = Setup::new().set("listen", "no-such-host.invalid:80");
+    let mut process = Process::spawn(&setup, dir.path());
+    assert_eq!(process.exit().await.code(), Some(1));
+    assert!(process.log().contains("no-such-host.invalid"), "{}", process.log());
+}
+
+#[tokio::test]
 async fn signals_without_a_meaning_end_nothing() {
     let server = Server::start().await;
     let mut ann = server.user("ann").await;

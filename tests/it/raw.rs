@@ -101,6 +101,11 @@ impl RawClient {
         matches!(timeout(PATIENCE, self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
 
+    /// Sends as much as the pipe takes without being read. False where that was not all.
+    pub async fn send_some(&mut self, bytes: &[u8]) -> bool {
+        matches!(timeout(Duration::from_millis(500), self.stream.write_all(bytes)).await, Ok(Ok(())))
+    }
+
     pub async fn frame(&mut self, opcode: u8, payload: &[u8]) {
         self.send(&frame(true, opcode, payload)).await;
     }
@@ -233,6 +238,21 @@ impl RawClient {
         while self.read_more().await {}
         reply.body = String::from_utf8_lossy(&std::mem::take(&mut self.unread)).into_owned();
         reply
+    }
+
+    /// The status and the body of an answer after which others may follow.
+    pub async fn whole_reply(&mut self) -> (u16, String) {
+        let reply = self.reply_head().await;
+        let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+        while self.unread.len() < length {
+            assert!(self.read_more().await, "the stream ended within an answer");
+        }
+        (reply.status, String::from_utf8(self.unread.drain(..length).collect()).expect("UTF-8"))
+    }
+
+    /// Whether the other side has broken the connection off, though it was not read to the end.
+    pub fn is_reset(&self) -> bool {
+        self.stream.take_error().expect("a socket").is_some()
     }
 
     /// False when the stream has ended; what comes before is dropped.

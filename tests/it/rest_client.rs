@@ -105,6 +105,11 @@ impl Backend {
         self.stream.write_all(bytes).await.expect("the bytes can be sent");
     }
 
+    /// The same where the other side may have heard enough.
+    pub async fn try_write(&mut self, bytes: &[u8]) {
+        let _ = timeout(PATIENCE, self.stream.write_all(bytes)).await.expect("the bytes can be sent in time");
+    }
+
     pub async fn reply(&mut self) -> Reply {
         let end = loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -274,3 +274,36 @@ async fn the_list_of_all_groups_in_pages_even_when_the_server_has_forgotten_wher
     backend.call(LIST, json!({"GroupType": "Party"})).await.refused(10004);
     backend.call(LIST, json!({"Limit": "x"})).await.names("Limit");
 }
+
+#[tokio::test]
+async fn a_group_named_twice_is_told_once_and_too_much_is_never_built() {
+    let server = Setup::new().set("rest.calls_per_second_max", 0).start().await;
+    let mut backend = server.backend().await;
+    for room in ["one", "two", "three"] {
+        backend.create("Public", room).await;
+        for hundreds in 0..20 {
+            let people: Vec<Value> =
+                (0..100).map(|n| json!({"Member_Account": format!("a rather long name {hundreds:02}-{n:02}")})).collect();
+            backend.call("add_group_member", json!({"GroupId": room, "MemberList": people})).await.ok();
+        }
+    }
+    let ids = |answer: &Value| -> Vec<String> {
+        let infos = answer["GroupInfo"].as_array().expect("a list");
+        infos.iter().map(|info| info["GroupId"].as_str().expect("an id").to_owned()).collect()
+    };
+    let mut asked = vec!["two"; 25];
+    asked.extend(["nowhere"; 24]);
+    asked.push("one");
+    let answer = backend.call(INFO, json!({"GroupIdList": asked, "ResponseFilter": {"GroupBaseInfoFilter": ["Name"]}})).await.ok();
+    assert_eq!(ids(&answer), ["two", "nowhere", "one"]);
+    assert_eq!(answer["GroupInfo"][1]["ErrorCode"], 10010);
+    let answer = backend.call(INFO, json!({"GroupIdList": vec!["two"; 50]})).await.ok();
+    assert_eq!(ids(&answer), ["two"]);
+    assert_eq!(answer["GroupInfo"][0]["MemberList"].as_array().map(Vec::len), Some(2000));
+    backend.call(INFO, json!({"GroupIdList": ["two", "one", "three"]})).await.refused(10018);
+    assert_eq!(backend.call(INFO, json!({"GroupIdList": ["one"]})).await.ok(), {
+        let mut alone = backend.call(INFO, json!({"GroupIdList": ["one", "one"]})).await.ok();
+        alone["GroupInfo"].as_array_mut().expect("a list").truncate(1);
+        alone
+    });
+}

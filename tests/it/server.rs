@@ -27,11 +27,12 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Setup {
     settings: toml::Table,
     env: Vec<(String, String)>,
+    descriptors: Option<u32>,
 }
 
 impl Setup {
     pub fn new() -> Self {
-        let mut bare = Self { settings: toml::Table::new(), env: Vec::new() };
+        let mut bare = Self { settings: toml::Table::new(), env: Vec::new(), descriptors: None };
         // How many threads serve must make no difference to anybody: `TALLYCAST_TEST_SHARDS` says how many in this run.
         if let Some(shards) = std::env::var("TALLYCAST_TEST_SHARDS").ok().and_then(|shards| shards.parse::<i64>().ok()) {
             bare = bare.set("shards", shards);
@@ -67,11 +68,18 @@ impl Setup {
 
     /// For tests that write or ask more than one person's share.
     pub fn unthrottled(self) -> Self {
-        self.limit("counter_writes_max", 0).limit("counter_reads_max", 0).limit("frames_per_second_max", 0)
+        let calls = self.limit("counter_writes_max", 0).limit("counter_reads_max", 0).limit("frames_per_second_max", 0);
+        calls.limit("membership_changes_max", 0)
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it with so few open files as `ulimit -n` allows then.
+    pub fn descriptors(mut self, max: u32) -> Self {
+        self.descriptors = Some(max);
         self
     }
 
@@ -107,6 +115,21 @@ pub fn tallycast(words: &[&str]) -> Command {
     command
 }
 
+/// The same under a limit of open files; it has the process id of what is started here.
+fn limited(descriptors: u32, words: &[&str]) -> Command {
+    let plain = tallycast(words);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()]).arg(plain.get_program()).args(words);
+    command.stdin(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// One running program and what it has said so far.
 pub struct Process {
     child: Child,
@@ -118,7 +141,11 @@ pub struct Process {
 impl Process {
     pub fn spawn(setup: &Setup, dir: &Path) -> Self {
         let file = setup.write(dir);
-        let mut command = tallycast(&["serve", "--config", file.to_str().expect("UTF-8")]);
+        let file = file.to_str().expect("UTF-8");
+        let mut command = match setup.descriptors {
+            None => tallycast(&["serve", "--config", file]),
+            Some(max) => limited(max, &["serve", "--config", file]),
+        };
         command.envs(setup.env.iter().cloned()).current_dir(dir);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started");
         let stderr = child.stderr.take().expect("standard error is piped");
@@ -147,6 +174,10 @@ impl Process {
 
     pub fn log(&self) -> String {
         self.log.lock().expect("no one panics with the log in hand").clone()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {
@@ -224,6 +255,17 @@ impl Server {
 
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its memory, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line for its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     pub fn signal(&self, name: &str) {

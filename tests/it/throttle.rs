@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::client::Answer;
 use crate::commands::{increase, set};
+use crate::rest_client::Backend;
 use crate::server::{ADMIN, Server, Setup};
 
 /// A window so long that the test is over before any of it passes.
@@ -190,4 +191,80 @@ async fn a_limit_of_zero_is_no_limit() {
         ann.increase(&room, "like", 1).await.ok();
         ann.get(&room).await.ok();
     }
+}
+
+#[tokio::test]
+async fn two_hundred_memberships_change_and_no_more() {
+    let server = server_with_one_window().await;
+    let mut ann = server.user("ann").await;
+    let mut ben = server.user("ben").await;
+    let rooms = [ann.create("ChatRoom").await, ann.create("ChatRoom").await];
+    let names: Vec<String> = (0..100).map(|n| format!("u{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+
+    // Two groups made; 98 added, of whom two are named again without a change; 98 removed.
+    ann.add(&rooms[0], &names[..98]).await.ok();
+    ann.add(&rooms[0], &names[..2]).await.ok();
+    ann.remove(&rooms[0], &names).await.ok();
+    // 2 are left.
+    too_often(ann.add(&rooms[1], &names[..3]).await, 60_000);
+    ann.add(&rooms[1], &["ben"]).await.ok();
+    ann.dismiss(&rooms[0]).await.ok();
+    too_often(ann.dismiss(&rooms[1]).await, 60_000);
+    too_often(ann.create_as("ChatRoom", "another").await, 60_000);
+    let mut twin = server.user("ann").await;
+    too_often(twin.remove(&rooms[1], &["ben"]).await, 60_000);
+    // Membership and rights come first, and what changes nothing is free.
+    ann.add("no such group", &names[..1]).await.refused(10010);
+    assert_eq!(ann.join(&rooms[1]).await.ok()["status"], "AlreadyInGroup");
+    ann.add(&rooms[1], &["ben"]).await.ok();
+    ann.increase(&rooms[1], "like", 1).await.ok();
+
+    // What was refused has changed nothing, and others have a count of their own.
+    assert_eq!(ann.member_count(&rooms[1]).await, 2);
+    ben.quit(&rooms[1]).await.ok();
+    ben.join(&rooms[1]).await.ok();
+}
+
+#[tokio::test]
+async fn joins_and_quits_that_are_kept_count_and_seats_do_not() {
+    let server = Setup::new().limit("counter_window", "60s").limit("membership_changes_max", 4).start().await;
+    let mut ann = server.user("ann").await;
+    let mut ben = server.user("ben").await;
+    let kept = ann.create("ChatRoom").await;
+    let live = ann.create("AVChatRoom").await;
+    for _ in 0..2 {
+        ben.join(&kept).await.ok();
+        ben.quit(&kept).await.ok();
+    }
+    too_often(ben.join(&kept).await, 60_000);
+    for _ in 0..10 {
+        ben.join(&live).await.ok();
+        ben.quit(&live).await.ok();
+    }
+    ben.quit(&kept).await.refused(10007);
+
+    // More in one call than any window allows: waiting would not help.
+    let answer = ann.add(&kept, &["a", "b", "c", "d", "e"]).await.refused(10004);
+    assert!(answer.get("retryAfter").is_none(), "{answer}");
+    ann.add(&kept, &["a", "b"]).await.ok();
+    too_often(ann.add(&kept, &["c"]).await, 60_000);
+    let mut backend = Backend::connect(server.addr()).await;
+    let members: Vec<_> = (0..100).map(|n| json!({"Member_Account": format!("u{n}")})).collect();
+    backend.call("add_group_member", json!({"GroupId": kept, "MemberList": members})).await.ok();
+}
+
+#[tokio::test]
+async fn memberships_may_change_again_when_the_window_has_passed() {
+    let server = Setup::new().limit("counter_window", "700ms").limit("membership_changes_max", 3).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    ann.add(&room, &["a", "b"]).await.ok();
+    let refused = ann.remove(&room, &["a", "b"]).await;
+    // Slow machines may be through with the window before they ask.
+    if refused.0["code"] != 0 {
+        sleep(too_often(refused, 700)).await;
+        ann.remove(&room, &["a", "b"]).await.ok();
+    }
+    assert_eq!(ann.member_count(&room).await, 1);
 }

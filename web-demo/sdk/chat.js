@@ -1,32 +1,39 @@
 // One user's calls: those of the vendor's SDK for group counters, and ours. It puts the parts together.
 
-import { environment, randomName, socketURL } from './env.js';
+import { environment, randomName } from './env.js';
 import { makeGroups } from './groups.js';
 import { makeListeners } from './listeners.js';
-import { ChatError, EVENT, NOT_READY, TYPES } from './names.js';
+import { ChatError, EVENT, NOT_IN_GROUP, NOT_READY, TYPES, UNFIT } from './names.js';
 import { makeRequests } from './requests.js';
 import { makeSession } from './session.js';
 import { makeTaps } from './taps.js';
 import { makeThrottle } from './throttle.js';
-import { integer, parse, shown } from './wire.js';
+import { integer, needed, parse, shown } from './wire.js';
 
 const WRITE_AGE_MS_MAX = 60_000;
 
-/** A chat apart from all others; `gone()` is called when it is destroyed. */
-export function makeChat({ integers, getUserSig, timeout = 10_000, ...options }, gone) {
-  const env = environment(options.env);
-  const { on, off, emit, clear } = makeListeners();
+/** A chat apart from all others. Of `held`, its options, `timeout` and `getUserSig` may change. `gone()`: it is destroyed. */
+export function makeChat(held, given, url, gone) {
+  const env = environment(given);
+  const { emit, clear, ...listening } = makeListeners();
   const requests = makeRequests(env, makeThrottle());
-  const outside = { env, timeout, getUserSig, requests, emit };
+  const outside = { env, held, requests, emit };
   const groups = makeGroups(outside);
   const tap = makeTaps((fields, more) => write('increaseGroupCounter', fields, { ...more, late: true }));
-  const session = makeSession(outside, socketURL(options), { ...groups, text, down: groups.counters.disconnected });
+  const session = makeSession(outside, url, { ...groups, text, down: groups.counters.disconnected });
   const name = randomName();
   let writes = 0;
   let destroyed = false;
+  let told = false;
+
+  // The first says it all.
+  function unfit(value) {
+    if (!told) emit(EVENT.ERROR, new ChatError(UNFIT, `${value} does not fit a number: shown as infinite.`));
+    told = true;
+  }
 
   function text(received) {
-    const read = (data) => shown(data, integers);
+    const read = (data) => shown(data, held.integers, unfit);
     try {
       const frame = parse(received);
       if (frame.event) groups.event(frame.event, read(frame.data));
@@ -38,10 +45,12 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
 
   const barred = () => session.isWanted() ? undefined : Promise.reject(new ChatError(NOT_READY, destroyed ? 'Destroyed.' : 'Log in first.'));
 
-  const ask = (cmd, { signal, ...fields } = {}, more) => barred() ?? requests.ask({ ...fields, cmd }, { limit: timeout, signal, ...more });
+  const ask = (cmd, { signal, ...fields } = {}, more) => barred() ?? requests.ask({ ...fields, cmd }, { limit: held.timeout, signal, ...more });
 
-  async function write(cmd, fields, more) {
-    for (const [key, value] of Object.entries(fields.counters ?? { value: fields.value })) integer(value, key);
+  async function write(cmd, fields = {}, more) {
+    const { groupID, value, counters } = fields;
+    needed(groupID, 'groupID');
+    for (const [name, amount] of Object.entries(cmd === 'setGroupCounters' ? { ...counters } : { value })) integer(amount, name);
     writes += 1;
     return ask(cmd, { opID: `${name}-${writes}`, ...fields }, { limit: WRITE_AGE_MS_MAX, again: true, counted: true, take: written, ...more });
   }
@@ -57,11 +66,11 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
   };
 
   return {
-    on,
-    off,
+    ...listening,
     logout,
     login: async (fields) => (destroyed ? barred() : session.login(fields)),
     isReady: session.isReady,
+    getLoginUser: session.user,
     reconnect: session.reconnect,
     tap: (fields) => barred() ?? tap(fields),
     ...calls(ask, write, groups),
@@ -76,25 +85,34 @@ export function makeChat({ integers, getUserSig, timeout = 10_000, ...options },
 }
 
 function calls(ask, write, { counters, joined, left, watch }) {
+  const withFields = (cmd, rules) => (fields) => ask(cmd, fields, rules);
+  const withID = (cmd, rules) => (groupID, more) => ask(cmd, { groupID, ...more }, rules);
+  const writes = (cmd) => (fields) => write(cmd, fields);
+  const joinGroup = withFields('joinGroup', { again: true, take: joined });
   return {
     watch,
+    joinGroup,
     counters: counters.view,
     ping: (more) => ask('ping', more),
-    createGroup: (fields) => ask('createGroup', fields, {
+    createGroup: withFields('createGroup', {
       take: ({ group }) => {
         if (group.type !== TYPES.GRP_AVCHATROOM) counters.open(group.groupID).joined = true;
       },
     }),
-    dismissGroup: (groupID, more) => ask('dismissGroup', { groupID, ...more }, { take: left }),
-    joinGroup: (fields) => ask('joinGroup', fields, { again: true, take: joined }),
-    quitGroup: (groupID, more) => ask('quitGroup', { groupID, ...more }, { take: left }),
-    addGroupMember: (fields) => ask('addGroupMember', fields),
-    deleteGroupMember: (fields) => ask('deleteGroupMember', fields),
-    getGroupOnlineMemberCount: (groupID, more) => ask('getGroupOnlineMemberCount', { groupID, ...more }, { again: true }),
+    dismissGroup: withID('dismissGroup', { take: left }),
+    quitGroup: withID('quitGroup', { take: left }),
+    addGroupMember: withFields('addGroupMember'),
+    deleteGroupMember: withFields('deleteGroupMember'),
+    getGroupOnlineMemberCount: withID('getGroupOnlineMemberCount', { again: true }),
+    // Joining again changes nothing for whoever is in, and its answer has the group.
+    async getGroupProfile(fields) {
+      if (!counters.joined().includes(fields?.groupID)) throw new ChatError(NOT_IN_GROUP, 'Join the group first.');
+      return joinGroup(fields);
+    },
     getGroupCounters: (fields) => ask('getGroupCounters', fields, { again: true, take: (data) => counters.open(data.groupID).snapshot(data, fields.keyList) }),
-    setGroupCounters: (fields) => write('setGroupCounters', fields),
-    increaseGroupCounter: (fields) => write('increaseGroupCounter', fields),
-    decreaseGroupCounter: (fields) => write('decreaseGroupCounter', fields),
+    setGroupCounters: writes('setGroupCounters'),
+    increaseGroupCounter: writes('increaseGroupCounter'),
+    decreaseGroupCounter: writes('decreaseGroupCounter'),
   };
 }
 

@@ -1,12 +1,13 @@
 // The world outside, as far as the SDK needs it: the one place that touches globals.
 
+import { ChatError, WRONG_FIELD } from './names.js';
+
 /** What `options.env` replaces in tests; and `alarm()`, a timer that is set anew by `(ms, call)` and cleared by `()`. */
 export function environment(given) {
-  const { WebSocket, window, document } = globalThis;
   const env = {
-    WebSocket,
-    window,
-    document,
+    WebSocket: globalThis.WebSocket,
+    window: globalThis.window,
+    document: globalThis.document,
     setTimeout: (call, ms) => setTimeout(call, ms),
     clearTimeout: (timer) => clearTimeout(timer),
     now: steadyClock(),
@@ -45,7 +46,13 @@ export function onAbort(signal, call) {
 }
 
 /** The address of the socket: this page's own host where none is given. */
-export const socketURL = ({ url, proxyServer = '/ws' }) => new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
+export function socketURL({ url, proxyServer = '/ws' }) {
+  try {
+    return new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
+  } catch {
+    throw new ChatError(WRONG_FIELD, 'url must be absolute without a page: wss://host/ws.');
+  }
+}
 
 /** The beginning of this instance's operation ids. `crypto.randomUUID` is not there on plain http. */
 export const randomName = () => crypto.getRandomValues(new Uint32Array(4)).join('-');

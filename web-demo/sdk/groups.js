@@ -4,7 +4,7 @@ import { makeCounters } from './counters.js';
 import { onAbort } from './env.js';
 import { DISK_FAILED, EVENT, NO_GROUP, TYPES } from './names.js';
 
-export function makeGroups({ timeout, getUserSig, requests, emit }) {
+export function makeGroups({ held, requests, emit }) {
   const watchers = new Set();
   const counters = makeCounters((change) => {
     const { groupID, key, value } = change;
@@ -29,7 +29,7 @@ export function makeGroups({ timeout, getUserSig, requests, emit }) {
   }
 
   function join(groupID) {
-    return requests.ask({ cmd: 'joinGroup', groupID }, { limit: timeout, early: true, take: joined }).catch((fault) => {
+    return requests.ask({ cmd: 'joinGroup', groupID }, { limit: held.timeout, early: true, take: joined }).catch((fault) => {
       // No answer: the next connection asks again.
       if (fault.code < DISK_FAILED) return;
       if (fault.code === NO_GROUP) event('GROUP_DISMISSED', { groupID });
@@ -44,7 +44,7 @@ export function makeGroups({ timeout, getUserSig, requests, emit }) {
     if (name === 'GROUP_RESYNC') return counters.open(groupID).snapshot(data, null, true);
     if (name === 'GROUP_DISMISSED' || status === 'removed') left(data);
     else if (status === 'added') join(groupID);
-    else if (name !== 'KICKED_OUT' || (getUserSig && data.type === TYPES.KICKED_OUT_USERSIG_EXPIRED)) return;
+    else if (name !== 'KICKED_OUT' || (held.getUserSig && data.type === TYPES.KICKED_OUT_USERSIG_EXPIRED)) return;
     emit(EVENT[name], data);
   }
 

@@ -8,14 +8,16 @@ const PONG_MS_MAX = 10_000;
 const WAKE_PONG_MS_MAX = 5_000;
 const STEADY_AFTER_MS = 5_000;
 const LOST = 'The connection was lost.';
+// Node's ws throws where nobody hears of an error.
+const ignore = () => {};
 
 /**
  * `on`: `before()` is awaited and may throw; `up(send, current)` when the socket is open, where `current()` says whether
- * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn, cause })`;
- * `renews`: `before` gets a new UserSig, so that one which ran out is no end.
- * `timeout`: milliseconds until a connection must be open.
+ * it still is the one; `text(data)`; `ping(limit)` resolves to the pong; `connecting()`; `down({ code, message, retryIn, cause })`.
+ * `held.timeout`: milliseconds until a connection must be open; `held.getUserSig`: there, `before` gets a new UserSig, so
+ * that one which ran out is no end.
  */
-export function makeLink(url, env, timeout, on) {
+export function makeLink(url, env, held, on) {
   const alarm = env.alarm();
   let turn = 0;
   let socket;
@@ -30,7 +32,7 @@ export function makeLink(url, env, timeout, on) {
     drop();
     const mine = turn;
     const current = () => mine === turn;
-    alarm(timeout, () => fail(LOST));
+    alarm(held.timeout, () => fail(LOST));
     on.connecting();
     try {
       await on.before();
@@ -43,7 +45,7 @@ export function makeLink(url, env, timeout, on) {
   function open(current) {
     socket = new env.WebSocket(url);
     socket.onopen = () => {
-      socket.onerror = null;
+      socket.onerror = ignore;
       on.up((text) => socket.send(text), current);
     };
     socket.onmessage = ({ data }) => {
@@ -51,14 +53,14 @@ export function makeLink(url, env, timeout, on) {
       on.text(data);
     };
     // Browsers keep to themselves why a handshake fails; other clients say it here, and some nothing after it.
-    socket.onerror = ({ message, error }) => fail(`No way to ${url}${message ? `: ${message}` : ' (nobody listens, it is no gateway, or this origin is not allowed)'}`, error);
-    socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, reason);
+    socket.onerror = ({ message, error }) => fail(`No way to ${url}: ${message || 'nobody listens, or wrong path or origin.'}`, error);
+    socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, undefined, reason);
   }
 
-  function lost(code, message, reason, cause) {
+  function lost(code, message, cause, reason) {
     if (openAt && env.now() - openAt > STEADY_AFTER_MS) attempt = 0;
     drop();
-    const next = comeback(code, reason, attempt, env.random, on.renews);
+    const next = comeback(code, reason, attempt, env.random, held.getUserSig);
     attempt += 1;
     asked = next.asked;
     pausing = next.pause !== null;
@@ -67,7 +69,7 @@ export function makeLink(url, env, timeout, on) {
   }
 
   function fail(message, cause) {
-    lost(1006, message, '', cause);
+    lost(1006, message, cause);
   }
 
   // A dead line may take minutes to close: its end is declared here, and what it still says no longer counts.
@@ -78,7 +80,8 @@ export function makeLink(url, env, timeout, on) {
     socket = openAt = null;
     pausing = checking = false;
     if (!old) return;
-    old.onmessage = old.onclose = old.onerror = null;
+    old.onmessage = old.onclose = null;
+    old.onerror = ignore;
     // Closing before it is open would be an error on the console of each development double-mount.
     old.onopen = () => old.close();
     if (old.readyState === 1) old.close();

@@ -37,18 +37,17 @@ export const NOT_READY = 2999;
 export const DISK_FAILED = 10002;
 export const WRONG_FIELD = 10004;
 export const NO_ROOM = 10006;
+export const NOT_IN_GROUP = 10007;
 export const NO_GROUP = 10010;
 
 export class ChatError extends Error {
-  name = 'ChatError';
-
   /** `more`: `retryAfter`, `cause`, `write`. */
   constructor(code, message, more) {
     super(message, more);
-    Object.assign(this, { code }, more);
+    Object.assign(this, { name: 'ChatError', code }, more);
   }
 }
 
 /** The error of what found no answer. `frame` is what was sent; a write is given along, to be asked for its fate. */
 export const unanswered = (frame, why = 'No answer.') =>
-  (frame ? new ChatError(NO_ANSWER, `${why} It may have counted or not.`, frame.opID && { write: frame }) : new ChatError(NO_ANSWER, 'It was not sent and has not counted.'));
+  new ChatError(NO_ANSWER, frame ? `${why} It may have counted or not.` : 'It was not sent.', { write: frame?.opID && frame });

@@ -4,24 +4,20 @@
 import { EVENT } from './names.js';
 
 const WAIT_MS_MIN = 1_000;
-const SHORTEST_MS_MAX = 600_000;
+// A sig that has less than this left, and less than half of its life, hurries.
+const SHORT_MS = 60_000;
 // Browsers take a longer one for none at all.
 const WAIT_MS_MAX = 2_000_000_000;
 // In good time, because a browser may hold a hidden page's timers back for a minute.
 const PART = 0.8;
 // Less life than that was left by this clock when the gateway took the sig: rather is the clock wrong.
 const BELIEVED_PART = 1 / 8;
-const LETTERS = { '*': '+', '-': '/', _: '=' };
 
-/** For how many milliseconds a sig was made; undefined where that cannot be read. */
+/** For how many milliseconds a sig was made; rejects where that cannot be read. */
 export async function lifeOf(sig) {
-  try {
-    const bytes = Uint8Array.from(atob(sig.replace(/[*_-]/g, (letter) => LETTERS[letter])), (letter) => letter.charCodeAt());
-    const { 'TLS.expire': seconds } = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).json();
-    return seconds * 1000;
-  } catch {
-    return undefined;
-  }
+  const bytes = Uint8Array.from(atob(sig.replace(/[*_-]/g, (letter) => '+=/'['*_-'.indexOf(letter)])), (letter) => letter.charCodeAt());
+  const text = await new Response(new Response(bytes).body.pipeThrough(new DecompressionStream('deflate'))).json();
+  return text['TLS.expire'] * 1000;
 }
 
 export function makeRenewal(env, emit) {
@@ -29,12 +25,10 @@ export function makeRenewal(env, emit) {
   let shortest = WAIT_MS_MIN;
   let armed;
 
-  // What is no number of milliseconds is no wait either.
-  function wait(ms, renew) {
-    const hurried = !(ms >= shortest);
-    if (armed) alarm(hurried ? shortest : Math.min(WAIT_MS_MAX, ms), renew);
-    shortest = hurried ? Math.min(SHORTEST_MS_MAX, shortest * 2) : WAIT_MS_MIN;
-    return hurried;
+  // Doubled each time, the pause is over soon after whatever was in the way has gone, and has asked a few times only.
+  function soon(renew, wait = 0) {
+    if (armed) alarm(Math.max(wait, shortest), renew);
+    shortest *= 2;
   }
 
   return {
@@ -44,15 +38,19 @@ export function makeRenewal(env, emit) {
       alarm();
     },
 
-    /** Calls `renew` in time for a sig that was made for `life` and has `left` by this machine's clock. */
-    begin(life, left, renew) {
+    /** Calls `renew` in time for a sig that was made for `life`, where that is known, and has `left` by this machine's clock. */
+    begin(life = NaN, left, renew) {
       armed = true;
-      const first = shortest === WAIT_MS_MIN;
-      const hurried = wait(PART * (life === undefined ? left : left > life * BELIEVED_PART ? Math.min(life, left) : life), renew);
-      if (hurried && !first) emit(EVENT.ERROR, new Error('A UserSig has hardly any time left: the clock here is ahead, or getUserSig gives old ones.'));
+      const wait = PART * (left <= life * BELIEVED_PART || left > life ? life : left);
+      if (wait >= SHORT_MS || wait > (PART * life) / 2) {
+        shortest = WAIT_MS_MIN;
+        return alarm(Math.min(WAIT_MS_MAX, wait), renew);
+      }
+      if (shortest > WAIT_MS_MIN) emit(EVENT.ERROR, new Error('A UserSig is old already: is the clock here ahead?'));
+      soon(renew, wait);
     },
 
     /** It failed, and is tried again: ever more seldom. */
-    again: (renew) => wait(0, renew),
+    again: soon,
   };
 }

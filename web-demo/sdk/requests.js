@@ -43,13 +43,10 @@ function makePump(env, throttle, waiting, state) {
         request.expire();
       } else {
         places -= 1;
-        if (request.sum && !request.tried) {
-          request.frame.value = request.sum();
-          request.text = write(request.frame);
-        }
+        if (request.sum && !request.tried) request.frame.value = request.sum();
         request.sent = request.tried = true;
         if (request.counted) throttle.took(now, request.sum);
-        send(request.text);
+        send(write(request.frame));
       }
     }
     alarm(wait, wait < Infinity && pump);
@@ -86,6 +83,8 @@ export function makeRequests(env, throttle) {
       lastID += 1;
       const id = lastID;
       const frame = { ...asked, id };
+      // Thrown here, where the caller hears of it.
+      write(frame);
       const due = env.alarm();
       const ending = (settle) => (value) => {
         waiting.delete(id);
@@ -93,7 +92,7 @@ export function makeRequests(env, throttle) {
         release();
         settle(value);
       };
-      const request = { late: !state.ready, ...options, frame, text: write(frame), dueBy: env.now() + options.limit, notBefore: 0, sent: false, done: ending(resolve), fail: ending(reject) };
+      const request = { late: !state.ready, ...options, frame, dueBy: env.now() + options.limit, notBefore: 0, sent: false, done: ending(resolve), fail: ending(reject) };
       const release = onAbort(options.signal, request.fail);
       request.expire = () => request.fail(unanswered(request.tried && frame));
       due(options.limit, request.expire);
@@ -145,6 +144,6 @@ function settle(request, { code, data, message, retryAfter }, read, env, throttl
     request.sent = false;
     request.late = true;
   } else {
-    request.fail(new ChatError(code, message, retryAfter && { retryAfter }));
+    request.fail(new ChatError(code, message, { retryAfter }));
   }
 }

@@ -4,6 +4,7 @@
 import { makeLink } from './link.js';
 import { ChatError, EVENT, NO_ANSWER, NOT_READY, TYPES, unanswered, WRONG_FIELD } from './names.js';
 import { lifeOf, makeRenewal } from './renewal.js';
+import { needed } from './wire.js';
 
 const REPLACED = 4503;
 const EXPIRED = 70001;
@@ -13,7 +14,7 @@ const EXPIRED_MAX = 6;
 const FINAL = /^(700[01]|10004)/;
 
 /** One user's stay: `begun` is what `login` waits for; `refused(fault)` hears of a renewal that the gateway did not take. */
-function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit }, tooLate, refused) {
+function makeStay(userID, userSig, url, { env, held, requests, emit }, tooLate, refused) {
   const renewal = makeRenewal(env, emit);
   const stay = { userID, userSig, alarm: env.alarm(), expired: 0, down: renewal.stop };
   // The sig of the call itself is used first, where there is one.
@@ -21,26 +22,28 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
   let over = false;
 
   stay.begun = new Promise((resolve, reject) => Object.assign(stay, { resolve, reject }));
-  stay.alarm(timeout, tooLate);
+  stay.alarm(held.timeout, tooLate);
 
   stay.freshSig = async () => {
+    stay.asks = 'getUserSig';
     try {
-      if (used && getUserSig) stay.userSig = await getUserSig(userID);
+      if (used && held.getUserSig) stay.userSig = await held.getUserSig(userID);
       used = true;
     } catch (fault) {
       if (!over) emit(EVENT.ERROR, fault);
-      throw new ChatError(NO_ANSWER, `getUserSig: ${fault?.message ?? fault}`, { cause: fault });
+      throw new ChatError(NO_ANSWER, `getUserSig: ${fault}`, { cause: fault });
     }
+    stay.asks = url;
   };
 
   stay.logIn = async () => {
     // A sig may come when somebody else is logged in already.
     if (over) throw unanswered();
     const sig = stay.userSig;
-    const answer = await requests.ask({ cmd: 'login', userID, userSig: sig }, { limit: timeout, early: true });
+    const answer = await requests.ask({ cmd: 'login', userID, userSig: sig }, { limit: held.timeout, early: true });
     stay.expired = 0;
     const begin = (life) => !over && renewal.begin(life, answer.data.expiresAt * 1000 - env.now(), renew);
-    if (getUserSig) lifeOf(sig).then(begin);
+    if (held.getUserSig) lifeOf(sig).then(begin, () => begin());
     return answer;
   };
 
@@ -59,21 +62,12 @@ function makeStay(userID, userSig, { env, timeout, getUserSig, requests, emit },
 
 /** `on`: `emit(name, data)`, `text(data)`, `rejoin()` resolves when the groups are joined again, `down()`, `over()`. */
 export function makeSession(outside, url, on) {
-  const { env, timeout, requests, emit } = outside;
+  const { env, held, requests, emit } = outside;
   const net = (state, more) => emit(EVENT.NET_STATE_CHANGE, { state, ...more });
   const ping = (limit) => requests.ask({ cmd: 'ping' }, { limit, early: true });
-  const link = makeLink(url, env, timeout, {
-    before, up, text: on.text, ping, connecting: () => net('connecting'), down, renews: Boolean(outside.getUserSig),
-  });
+  const link = makeLink(url, env, held, { before: () => stay.freshSig(), up, text: on.text, ping, connecting: () => net('connecting'), down });
   let stay = null;
   let ready = false;
-
-  async function before() {
-    const { freshSig } = stay;
-    stay.waitsFor = 'getUserSig';
-    await freshSig();
-    if (stay) stay.waitsFor = url;
-  }
 
   async function up(send, current) {
     requests.up(send);
@@ -94,18 +88,16 @@ export function makeSession(outside, url, on) {
   // one that has run out may have been a new one when it was asked for.
   function refused(fault) {
     const { code, message } = fault;
-    if (code === EXPIRED && outside.getUserSig && (stay.expired += 1) < EXPIRED_MAX) {
-      if (stay.expired > 1) emit(EVENT.ERROR, fault);
-      return link.fail(message);
-    }
-    if (ready && !FINAL.test(code)) return link.fail(message);
-    if (ready) emit(EVENT.ERROR, fault);
-    leave(fault);
+    const again = code === EXPIRED ? held.getUserSig && (stay.expired += 1) < EXPIRED_MAX : ready && !FINAL.test(code);
+    if (again ? stay.expired > 1 : ready) emit(EVENT.ERROR, fault);
+    if (again) link.fail(message);
+    else leave(fault);
   }
 
-  function down({ code, message, retryIn, cause }) {
+  function down(end) {
+    const { code, message, retryIn } = end;
     stay.down();
-    stay.failed = { message, cause };
+    stay.failed = end;
     requests.down();
     on.down();
     if (retryIn !== null) return net('disconnected', { code, message, retryIn });
@@ -128,14 +120,15 @@ export function makeSession(outside, url, on) {
   }
 
   function tooLate() {
-    const { message, cause } = stay.failed ?? { message: `${stay.waitsFor} has not answered.` };
-    leave(new ChatError(NO_ANSWER, `Not logged in within ${timeout / 1000} s. ${message}`, cause && { cause }));
+    const { message, cause } = stay.failed ?? { message: `${stay.asks} has not answered.` };
+    leave(new ChatError(NO_ANSWER, `Not logged in within ${held.timeout / 1000} s. ${message}`, { cause }));
   }
 
-  async function login({ userID, userSig }) {
+  async function login({ userID, userSig } = {}) {
+    needed(userID, 'userID');
     if (!stay) {
-      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, "There is no WebSocket here: give create() one, as env: { WebSocket }, such as that of npm's ws.");
-      stay = makeStay(userID, userSig, outside, tooLate, refused);
+      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, 'No WebSocket here: give one as env.WebSocket (npm ws).');
+      stay = makeStay(userID, userSig, url, outside, tooLate, refused);
       link.start();
       return stay.begun;
     }
@@ -152,6 +145,9 @@ export function makeSession(outside, url, on) {
 
     /** True from SDK_READY to SDK_NOT_READY. */
     isReady: () => ready,
+
+    /** Who is logged in; an empty text where nobody is. */
+    user: () => (ready ? stay.userID : ''),
 
     /** True from the call of `login` to the end of the session. */
     isWanted: () => stay,

@@ -26,7 +26,7 @@ export function makeTaps(increase) {
   }
 
   /** Resolves with the increase that brings this tap. A signal takes the tap back where it has not been sent. */
-  return ({ groupID, key, value = 1, signal }) => new Promise((resolve, reject) => {
+  return ({ groupID, key, value = 1, signal } = {}) => new Promise((resolve, reject) => {
     const name = JSON.stringify([groupID, key]);
     const amount = BigInt(integer(value, 'value'));
     const release = onAbort(signal, (reason) => {

@@ -1,6 +1,6 @@
 // Frames without a lost digit: a counter has 64 bits, a JavaScript number is exact to 53. Pure.
 
-import { ChatError, UNFIT, WRONG_FIELD } from './names.js';
+import { ChatError, WRONG_FIELD } from './names.js';
 
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d[\d.eE+-]*/g;
 const LONG = /^-?[1-9]\d{15,}$/;
@@ -31,18 +31,24 @@ export function write(frame) {
   return text;
 }
 
+/** Throws 10004 where the value is no text. */
+export function needed(value, name) {
+  if (typeof value !== 'string') throw new ChatError(WRONG_FIELD, `${name} must be text.`);
+}
+
 /** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */
 export function integer(value, name) {
   if (Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)) return value;
   throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits, and a bigint beyond 2^53.`);
 }
 
-/** The same data with its counters as the app wants to see them; throws where a number would have to be rounded. */
-export function shown(data, kind) {
+/** The same data with its counters as the app wants to see them. What a number cannot hold is infinite, and told to `unfit(value)`. */
+export function shown(data, kind, unfit) {
   const as = (value) => {
     if (kind === 'bigint') return BigInt(value);
-    if (kind === 'number' && typeof value === 'bigint') throw new ChatError(UNFIT, `${value} does not fit a number.`);
-    return value;
+    if (kind !== 'number' || typeof value !== 'bigint') return value;
+    unfit(value);
+    return value < 0 ? -Infinity : Infinity;
   };
   if ('value' in data) return { ...data, value: as(data.value) };
   if (data.counters) return { ...data, counters: Object.fromEntries(Object.entries(data.counters).map(([key, value]) => [key, as(value)])) };

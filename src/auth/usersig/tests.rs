@@ -203,9 +203,10 @@ fn the_last_second_is_still_good() {
     let sig = VECTORS[0].5;
     assert!(ours().verify(&user("xiaojun"), sig, 1_715_552_000).is_ok());
     assert_eq!(ours().verify(&user("xiaojun"), sig, 1_715_552_001), Err(SigError::Expired));
-    let endless = truly_signed("xiaojun", NOW, u64::MAX - NOW, None);
-    assert_eq!(ours().verify(&user("xiaojun"), &endless, u64::MAX).unwrap().expires_at, u64::MAX);
-    let beyond = truly_signed("xiaojun", NOW, u64::MAX - NOW + 1, None);
+    let most = i64::MAX as u64;
+    let endless = truly_signed("xiaojun", NOW, most - NOW, None);
+    assert_eq!(ours().verify(&user("xiaojun"), &endless, most).unwrap().expires_at, most);
+    let beyond = truly_signed("xiaojun", NOW, most - NOW + 1, None);
     assert_eq!(code(ours().verify(&user("xiaojun"), &beyond, NOW)), Code::SigUndecodable);
 }
 
@@ -342,4 +343,16 @@ proptest! {
         prop_assert!(ours().verify(&who, &DRESS.encode(&bytes), NOW).is_err());
         prop_assert!(ours().verify(&who, &sig_of(&bytes), NOW).is_err());
     }
+}
+
+#[test]
+fn a_time_that_no_clock_can_tell_is_refused() {
+    let who = user("ann");
+    let (most, half) = (i64::MAX as u64, 1u64 << 62);
+    for (time, expire) in [(most, 1), (1, most), (half, half), (1 << 63, 0), (0, 1 << 63), (NOW, u64::MAX), (u64::MAX, NOW)] {
+        let verified = ours().verify(&who, &ours().sign(&who, time, expire), NOW);
+        assert!(matches!(verified, Err(SigError::Undecodable(_))), "{time} + {expire}: {verified:?}");
+    }
+    let verified = ours().verify(&who, &ours().sign(&who, NOW, most - NOW), NOW);
+    assert_eq!(verified.map(|verified| verified.expires_at), Ok(most));
 }

@@ -11,7 +11,7 @@ use super::freshness::Seen;
 use super::meeting::Meeting;
 use super::report::Span;
 use super::room::{Held, Member, Presence, Role, Room, Write, counters_of};
-use super::scan::{self, KEY, Push};
+use super::scan::{self, Applied, KEY, Push};
 use super::tally::Tally;
 
 /// The id of the last look at a room's counters. Those of writes begin above.
@@ -101,6 +101,7 @@ impl Crew {
         let write = Write { id: self.next, due };
         self.next += 1;
         self.members[at].under_way.push(write);
+        self.rooms[self.members[at].room].books.sent += 1;
         self.tally.sent(due, now);
         self.put_write(at, write.id, out);
     }
@@ -198,7 +199,7 @@ impl Crew {
                 // He does all that he owes when he is back.
                 self.later.retain(|(_, of, _)| *of != at);
                 if !self.wishes.loss && self.tally.counts_at(now) {
-                    self.tally.counts.connections.lost += 1;
+                    self.tally.counts.connections.lose(why.reason());
                 }
             }
             _ if !why.may_return() => *self.tally.counts.connections.refused.entry(why.kind()).or_default() += 1,
@@ -212,13 +213,13 @@ impl Crew {
 
     fn heard(&mut self, at: usize, text: &[u8], now: Instant, out: &mut Outbound) {
         let room = &self.rooms[self.members[at].room];
-        match scan::push(text, &room.prefix) {
+        match scan::push(text, &room.push_prefix) {
             Some(push) if (1..=self.meeting.parts).contains(&push.part) => return self.pushed(at, push, now),
             _ => {}
         }
-        match scan::applied(text) {
-            Some((id, version)) if id >= FIRST_WRITE => self.acknowledged(at, id, version, now, out),
-            _ => self.heard_else(at, text, now),
+        match scan::applied(text, &room.answer_prefix) {
+            Some(applied) if applied.id >= FIRST_WRITE => self.acknowledged(at, applied, now, out),
+            _ => self.heard_else(at, text, now, out),
         }
     }
 
@@ -252,10 +253,13 @@ impl Crew {
         }
     }
 
-    fn acknowledged(&mut self, at: usize, id: u64, version: u64, now: Instant, out: &mut Outbound) {
+    fn acknowledged(&mut self, at: usize, applied: Applied, now: Instant, out: &mut Outbound) {
+        let Applied { id, value, version } = applied;
         let Some(write) = self.take_write(at, id) else { return };
         let (room, tally) = (&mut self.rooms[self.members[at].room], &mut self.tally);
+        let initial = room.books.initial.as_ref().map_or_else(Held::default, |initial| initial[self.meeting.part - 1]);
         room.books.acknowledged += 1;
+        room.books.ledger.told(initial, Held { value, version }, room.books.sent);
         tally.acknowledged(write.due, now);
         if tally.counts_at(write.due) {
             let role = room.role;
@@ -285,8 +289,13 @@ impl Crew {
         Some(under_way.remove(place))
     }
 
-    fn heard_else(&mut self, at: usize, text: &[u8], now: Instant) {
+    /// What comes seldom, and what another server spells otherwise.
+    fn heard_else(&mut self, at: usize, text: &[u8], now: Instant, out: &mut Outbound) {
         let Ok(heard) = serde_json::from_slice::<Value>(text) else { return self.strange(text) };
+        match scan::push_of(&heard, &self.rooms[self.members[at].room].id) {
+            Some(push) if (1..=self.meeting.parts).contains(&push.part) => return self.pushed(at, push, now),
+            _ => {}
+        }
         match (heard["event"].as_str(), heard["id"].as_u64(), heard["code"].as_u64()) {
             (Some(event), ..) => self.told(at, event, &heard["data"], now),
             (_, Some(LOOK), Some(0)) => {
@@ -296,6 +305,11 @@ impl Crew {
             (_, Some(id), Some(code)) => {
                 let wait = heard["retryAfter"].as_u64().map_or(REPEAT_AFTER, Duration::from_millis);
                 match id {
+                    FIRST_WRITE.. if code == 0 => match scan::applied_of(&heard) {
+                        Some(applied) => self.acknowledged(at, applied, now, out),
+                        // Without its value and its version nobody can say what it counted.
+                        None => self.strange(text),
+                    },
                     FIRST_WRITE.. => self.refused(at, id, code, now, wait),
                     LOOK => self.later.push((now + wait, at, Later::Look)),
                     _ => {}

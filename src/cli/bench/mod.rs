@@ -6,6 +6,7 @@ pub mod client;
 mod crew;
 mod freshness;
 mod layout;
+mod ledger;
 mod live;
 mod machine;
 mod meeting;

@@ -8,7 +8,8 @@ use serde_json::Value;
 use smallvec::{SmallVec, smallvec};
 
 use super::freshness::Freshness;
-use super::scan::{KEY, push_prefix};
+use super::ledger::Ledger;
+use super::scan::{KEY, answer_prefix, push_prefix};
 
 /// Writes that one connection may have under way. Above it the next writer's turn comes.
 const UNDER_WAY_MAX: usize = 256;
@@ -35,7 +36,9 @@ pub(super) type Parts = SmallVec<[Held; 1]>;
 /// One room.
 pub(super) struct Room {
     pub id: Arc<str>,
-    pub prefix: Box<[u8]>,
+    /// What its pushes begin with, and answers to writes behind their ids.
+    pub push_prefix: Box<[u8]>,
+    pub answer_prefix: Box<[u8]>,
     pub role: Role,
     pub members: Vec<usize>,
     pub freshness: Freshness,
@@ -47,8 +50,12 @@ pub(super) struct Room {
 pub(super) struct Books {
     /// Before the first write; `None` until somebody has joined.
     pub initial: Option<Parts>,
-    /// Acknowledged increments, all of 1.
+    /// Increments sent, all of 1; a repeat is none.
+    pub sent: u64,
+    /// Acknowledged increments.
     pub acknowledged: i64,
+    /// What their answers told.
+    pub ledger: Ledger,
     /// The highest acknowledged version.
     pub newest: u64,
     /// How many members hold it. Counted only where a pace depends on it.
@@ -84,7 +91,8 @@ pub(super) struct Write {
 
 impl Room {
     pub(super) fn new(id: Arc<str>, role: Role) -> Self {
-        Self { prefix: push_prefix(&id), id, role, members: Vec::new(), freshness: Freshness::default(), books: Books::default() }
+        let (push_prefix, answer_prefix) = (push_prefix(&id), answer_prefix(&id));
+        Self { push_prefix, answer_prefix, id, role, members: Vec::new(), freshness: Freshness::default(), books: Books::default() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads the two texts that come by the thousand, a push of the test's own counters and the answer to a write, without a JSON
-//! parser. What has another shape is left to one.
+//! parser. What is spelt otherwise is left to one.
+
+use serde_json::Value;
 
 /// The counters of a test are called this and the number of the part that writes to it.
 pub(super) const KEY: &str = "bench-";
@@ -15,7 +17,7 @@ pub(super) struct Push {
 
 /// What the pushes of one room begin with, up to the number of the part.
 pub(super) fn push_prefix(room: &str) -> Box<[u8]> {
-    let room = serde_json::Value::from(room);
+    let room = Value::from(room);
     format!(r#"{{"event":"GROUP_COUNTER_UPDATED","data":{{"groupID":{room},"key":"{KEY}"#).into_bytes().into()
 }
 
@@ -28,15 +30,46 @@ pub(super) fn push(text: &[u8], prefix: &[u8]) -> Option<Push> {
     (text == b"}}").then_some(Push { part, value, version })
 }
 
-/// The id and the version, where it is the answer to a write that was applied.
-pub(super) fn applied(text: &[u8]) -> Option<(u64, u64)> {
+/// A write that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// The request's id.
+    pub id: u64,
+    /// The counter after it.
+    pub value: i64,
+    /// The group's version that it made.
+    pub version: u64,
+}
+
+/// What answers to writes in one room go on with behind their id, up to the number of the part.
+pub(super) fn answer_prefix(room: &str) -> Box<[u8]> {
+    let room = Value::from(room);
+    format!(r#","code":0,"data":{{"groupID":{room},"key":"{KEY}"#).into_bytes().into()
+}
+
+/// The answer, where it is one to a write that was applied.
+pub(super) fn applied(text: &[u8], prefix: &[u8]) -> Option<Applied> {
     let (id, text) = number(text.strip_prefix(b"{\"id\":")?)?;
-    let text = text.strip_prefix(b",\"code\":0,\"data\":{")?;
-    // The names before it come with their quotes escaped, so the last of this look is the field.
-    let field = b",\"version\":";
-    let at = text.windows(field.len()).rposition(|window| window == field)?;
-    let (version, _) = number(&text[at + field.len()..])?;
-    Some((u64::try_from(id).ok()?, u64::try_from(version).ok()?))
+    let (_, text) = number(text.strip_prefix(prefix)?)?;
+    let (value, text) = number(text.strip_prefix(b"\",\"value\":")?)?;
+    let (version, text) = number(text.strip_prefix(b",\"version\":")?)?;
+    let is_whole = matches!(text, b"}}" | b",\"replayed\":true}}");
+    is_whole.then_some(Applied { id: u64::try_from(id).ok()?, value, version: u64::try_from(version).ok()? })
+}
+
+/// The same two texts in any other spelling of JSON.
+pub(super) fn push_of(heard: &Value, room: &str) -> Option<Push> {
+    let data = &heard["data"];
+    let is_one = heard["event"] == "GROUP_COUNTER_UPDATED" && data["groupID"] == room;
+    let part = data["key"].as_str()?.strip_prefix(KEY)?.parse().ok()?;
+    (is_one && data["deleted"] != true).then_some(Push { part, value: data["value"].as_i64()?, version: data["version"].as_u64()? })
+}
+
+/// See [`push_of`].
+pub(super) fn applied_of(heard: &Value) -> Option<Applied> {
+    let data = &heard["data"];
+    let is_one = heard["code"] == 0;
+    is_one.then_some(Applied { id: heard["id"].as_u64()?, value: data["value"].as_i64()?, version: data["version"].as_u64()? })
 }
 
 fn number(text: &[u8]) -> Option<(i64, &[u8])> {
@@ -67,8 +100,30 @@ mod tests {
 
     #[test]
     fn answers_to_writes_are_read_and_refusals_are_not() {
-        let answer = br#"{"id":7,"code":0,"data":{"groupID":"a,\"version\":3","key":"k","value":10,"version":42,"replayed":true}}"#;
-        assert_eq!(applied(answer), Some((7, 42)));
-        assert_eq!(applied(br#"{"id":7,"code":2996,"message":"x","retryAfter":5}"#), None);
+        let expected = Applied { id: 7, value: -10, version: 42 };
+        for replayed in ["", r#","replayed":true"#] {
+            let room = r#"a,"version":3"#;
+            let text = format!(
+                r#"{{"id":7,"code":0,"data":{{"groupID":{},"key":"bench-1","value":-10,"version":42{replayed}}}}}"#,
+                Value::from(room)
+            );
+            assert_eq!(applied(text.as_bytes(), &answer_prefix(room)), Some(expected), "{text}");
+            assert_eq!(applied(text.as_bytes(), &answer_prefix("another")), None);
+            let read: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(applied_of(&read), Some(expected));
+        }
+        let refusal = r#"{"id":7,"code":2996,"message":"x","retryAfter":5}"#;
+        assert_eq!(applied(refusal.as_bytes(), &answer_prefix("a")), None);
+        assert_eq!(applied_of(&serde_json::from_str(refusal).unwrap()), None);
+    }
+
+    #[test]
+    fn what_another_server_spells_otherwise_means_the_same() {
+        let push = r#"{ "data": {"version": 3, "value": 2, "key": "bench-1", "groupID": "a"}, "event": "GROUP_COUNTER_UPDATED" }"#;
+        let heard: Value = serde_json::from_str(push).unwrap();
+        assert_eq!(push_of(&heard, "a"), Some(Push { part: 1, value: 2, version: 3 }));
+        assert_eq!(push_of(&heard, "b"), None);
+        let answer: Value = serde_json::from_str(r#"{"code": 0, "data": {"version": 3, "value": 2}, "id": 9}"#).unwrap();
+        assert_eq!((push_of(&answer, "a"), applied_of(&answer)), (None, Some(Applied { id: 9, value: 2, version: 3 })));
     }
 }

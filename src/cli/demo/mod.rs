@@ -3,14 +3,14 @@
 mod hot;
 mod viewers;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::json;
@@ -20,7 +20,7 @@ use super::serve::serve;
 use super::temporary::Temporary;
 use crate::auth::Keyring;
 use crate::clock::unix_millis;
-use crate::config::Sources;
+use crate::config::{AllowedOrigins, Sources};
 use crate::domain::code::Code;
 use crate::domain::member::{GroupType, JoinOption, NewGroup};
 use crate::domain::name::{GroupId, GroupName, UserId};
@@ -33,7 +33,7 @@ use crate::server::Server;
 pub(super) struct Args {
     /// Where to listen: a loopback address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = loopback)]
-    listen: SocketAddr,
+    listen: String,
     /// The folder of the store; a temporary one unless given
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -64,14 +64,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     };
     let data = args.data.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     let secret: String = (0..64).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect();
-    let (listen, data) = (args.listen.to_string(), data.display().to_string());
-    let sources = Sources::new().flag("demo", "app.secret_keys", Some(&secret)).flag("--listen", "listen", Some(&listen));
-    let sources = sources.flag("--data", "store.path", Some(&data)).flag("demo", "app.sdk_app_id", Some("1400000000"));
+    let (listen, data) = (args.listen.clone(), data.display().to_string());
+    // Whatever the demo does not settle by itself can be set.
+    let sources = Sources::new().environment(std::env::vars_os()).flag("demo", "app.secret_keys", Some(&secret));
+    let sources = sources.flag("--listen", "listen", Some(&listen)).flag("--data", "store.path", Some(&data));
+    let sources = sources.flag("demo", "app.sdk_app_id", Some("1400000000"));
     let config = sources.read()?;
     let level = log::start(&config.log)?;
     let keyring = Arc::new(config.app.keyring.clone());
     let hot = hot::Hot::new(keyring.clone(), hot::LASTS);
-    let site = assets::page().route("/demo/session", get(session).with_state(keyring.clone())).merge(hot::route(hot.clone()));
+    let signer = Arc::new(Signer { keyring: keyring.clone(), origins: config.security.allowed_origins.clone() });
+    let site = assets::page().route("/demo/session", get(session).with_state(signer)).merge(hot::route(hot.clone()));
     let begun = |server: &Server| {
         let rooms = make_rooms(server.node.clone());
         let (address, count) = (server.address, args.viewers);
@@ -88,8 +91,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     serve(&config, site, begun, || Ok(sources.read()?), &level)
 }
 
+/// What signs for the demo's users.
+struct Signer {
+    keyring: Arc<Keyring>,
+    /// Pages that may open a socket may read a UserSig, too.
+    origins: AllowedOrigins,
+}
+
 /// Who asks gets a UserSig: that is why the demo is for this machine alone.
-async fn session(State(keyring): State<Arc<Keyring>>, Query(query): Query<Vec<(String, String)>>) -> impl IntoResponse {
+async fn session(State(signer): State<Arc<Signer>>, request: HeaderMap, Query(query): Query<Vec<(String, String)>>) -> impl IntoResponse {
+    let keyring = &signer.keyring;
     let asked = query.iter().find(|(name, _)| name == "userID").map(|(_, id)| id.as_str()).unwrap_or_default();
     let (status, answer) = match UserId::parse(asked) {
         Err(e) => (StatusCode::BAD_REQUEST, json!({"code": Code::InvalidParameter.number(), "message": e.to_string()})),
@@ -99,7 +110,20 @@ async fn session(State(keyring): State<Arc<Keyring>>, Query(query): Query<Vec<(S
             (StatusCode::OK, json!({"sdkAppID": keyring.app_id(), "userID": user.as_str(), "userSig": sig, "groups": groups}))
         }
     };
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(answer))
+    let allowed = request.get(header::ORIGIN).filter(|origin| signer.allows(origin.as_bytes()));
+    let allowed = allowed.map(|origin| [(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())]);
+    (status, [(header::CACHE_CONTROL, "no-store"), (header::VARY, "Origin")], allowed, Json(answer))
+}
+
+impl Signer {
+    /// Same-host pages need no leave.
+    fn allows(&self, origin: &[u8]) -> bool {
+        match &self.origins {
+            AllowedOrigins::SameHost => false,
+            AllowedOrigins::Any => true,
+            AllowedOrigins::List(list) => list.iter().any(|allowed| allowed.as_bytes() == origin),
+        }
+    }
 }
 
 /// Makes the rooms that are not there yet.
@@ -128,10 +152,13 @@ async fn make_rooms(node: Arc<Node>) -> anyhow::Result<()> {
 }
 
 /// The demo hands out UserSigs to whoever asks, so nobody but this machine may reach it.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(_) => Err("the demo listens on loopback addresses only, such as 127.0.0.1:8080".into()),
-        Err(_) => Err("not an address and a port such as 127.0.0.1:8080".into()),
+fn loopback(text: &str) -> Result<String, String> {
+    let addresses: Vec<SocketAddr> = match text.to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(_) => return Err("not an address and a port such as 127.0.0.1:8080 or localhost:8080".into()),
+    };
+    match addresses.iter().all(|address| address.ip().is_loopback()) {
+        true => Ok(text.to_owned()),
+        false => Err("the demo listens on loopback addresses only, such as 127.0.0.1:8080".into()),
     }
 }

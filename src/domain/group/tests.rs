@@ -76,6 +76,24 @@ fn told(group: &Group) -> BTreeMap<String, i128> {
 }
 
 proptest! {
+    #[test]
+    fn a_page_of_members_is_what_the_whole_list_has_there(
+        members in prop::collection::vec((0..5u64, 0..3usize), 0..60),
+        roles in prop::option::of(prop::collection::vec(0..3usize, 0..3)),
+        offset in 0..70usize,
+        limit in prop_oneof![0..70usize, Just(usize::MAX)],
+    ) {
+        let all = [Role::Owner, Role::Admin, Role::Member];
+        let roles = roles.map(|roles| roles.into_iter().map(|at| all[at]).collect::<Vec<_>>());
+        let mut group = *new_group(GroupType::ChatRoom, JoinOption::FreeAccess).unwrap();
+        let named = members.iter().enumerate().map(|(n, (at, role))| (user(&format!("u{n}")), Member::new(all[*role], *at)));
+        group.members = named.collect();
+        let mut whole: Vec<_> = group.members.iter().filter(|(_, member)| roles.as_ref().is_none_or(|r| r.contains(&member.role))).collect();
+        whole.sort_by_key(|(user, member)| (member.joined_at, (*user).clone()));
+        let expected: Vec<_> = whole.into_iter().skip(offset).take(limit).collect();
+        prop_assert_eq!(group.page_of_members(roles.as_deref(), offset, limit), expected);
+    }
+
     /// With so many keys that they are found by a table.
     #[test]
     fn many_counters_are_taken_back_as_they_were(

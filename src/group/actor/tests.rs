@@ -10,7 +10,7 @@ use crate::domain::member::{Details, JoinOption, NewGroup};
 use crate::domain::name::{GroupName, OpId};
 use crate::domain::throttle::Window;
 use crate::group::{Ask, Origin};
-use crate::users::Users;
+use crate::users::{Users, Windows};
 
 type Told = Arc<Mutex<Vec<(&'static str, Result<Data, Refusal>)>>>;
 
@@ -34,8 +34,7 @@ impl World {
     fn new(kind: GroupType) -> Self {
         let window = |calls_max| Window { calls_max, millis: 5000 };
         let limits = Limits {
-            writes: window(20),
-            reads: window(1),
+            windows: Windows { writes: window(20), reads: window(1), memberships: window(10) },
             replay_millis: 120_000,
             replay_answers_max: 0,
             keys_max: 20,
@@ -90,7 +89,7 @@ impl World {
                 replays_left: true,
                 random: 7,
             };
-            let steps = self.actor.take_batch(moment, |_| {});
+            let steps = self.actor.take_batch(moment, |_, _| {});
             self.perform(steps);
             if self.actor.phase == Phase::Committing {
                 let steps = match commits > 0 || first {
@@ -148,7 +147,7 @@ fn what_writes_nothing_is_served_though_the_disk_is_full() {
     world.ask("join", "guest", 2, Ask::Join);
     world.ask("stranger", "guest", 2, Ask::Online);
     assert_eq!(world.commit(false), 1, "only what was written needs the disk");
-    let expected = [("write", 10002), ("copy", 10002), ("join", 10002), ("read", 0), ("one too many", 2996), ("stranger", 10007)];
+    let expected = [("write", 10002), ("copy", 10002), ("read", 0), ("one too many", 2996), ("join", 10002), ("stranger", 10007)];
     assert_eq!(world.codes(), expected);
     assert!(world.sits(1) && !world.sits(2), "who was a member before gets pushes");
     assert_eq!(world.actor.group().unwrap().version, 0);
@@ -172,11 +171,32 @@ fn seats_of_a_live_room_need_no_disk() {
     world.ask("again", "owner", 0, Ask::Join);
     world.ask("new", "late", 2, Ask::Join);
     assert_eq!(world.commit(false), 1);
-    let mut codes = world.codes();
-    codes.sort_unstable();
-    assert_eq!(codes, [("again", 0), ("new", 0), ("quit", 0), ("write", 10002)]);
+    assert_eq!(world.codes(), [("write", 10002), ("quit", 0), ("again", 0), ("new", 0)]);
     assert_eq!([0, 1, 2].map(|slot| world.sits(slot)), [true, false, true]);
     assert_eq!((world.actor.online.len(), world.actor.seats[0]), (2, 2));
+}
+
+#[test]
+fn what_is_taken_again_keeps_its_order() {
+    let mut world = World::new(GroupType::AvChatRoom);
+    world.ask("join", "owner", 0, Ask::Join);
+    world.commit(true);
+    world.codes();
+    world.write("write", None);
+    world.ask("join", "guest", 1, Ask::Join);
+    world.ask("quit", "guest", 1, Ask::Quit);
+    world.ask("not in", "guest", 1, Ask::Quit);
+    world.write("write more", None);
+    world.ask("leave", "owner", 0, Ask::Quit);
+    world.write("outside", None);
+    world.ask("come back", "owner", 0, Ask::Join);
+    assert_eq!(world.commit(false), 1);
+    let asked = [("write", 10002), ("join", 0), ("quit", 0), ("not in", 10007)];
+    let more = [("write more", 10002), ("leave", 0), ("outside", 10002), ("come back", 0)];
+    assert_eq!(world.codes(), [asked, more].concat());
+    assert_eq!([0, 1].map(|slot| world.sits(slot)), [true, false], "whoever was told last that he is out is out");
+    assert_eq!((world.actor.online.len(), world.actor.seats[0]), (1, 1));
+    assert_eq!(world.actor.group().unwrap().version, 0);
 }
 
 #[test]

@@ -5,19 +5,19 @@ mod costs;
 use std::time::Duration;
 
 use super::*;
+use crate::domain::command::{Mode, Write};
 use crate::domain::member::{Details, GroupType, JoinOption, NewGroup};
-use crate::domain::name::{GroupName, UserId};
+use crate::domain::name::{CounterKey, GroupName, OpId, UserId};
 use crate::domain::throttle::Window;
 use crate::group::{Limits, Origin};
 use crate::protocol::answer::Data;
 use crate::store::{Options, Store};
-use crate::users::Users;
+use crate::users::{Users, Windows};
 
 fn limits() -> Limits {
     let window = Window { calls_max: 0, millis: 5000 };
     Limits {
-        writes: window,
-        reads: window,
+        windows: Windows { writes: window, reads: window, memberships: window },
         replay_millis: 120_000,
         replay_answers_max: 0,
         keys_max: 20,
@@ -31,8 +31,12 @@ fn limits() -> Limits {
 
 /// The only shard of a node whose store is in this folder.
 fn shard_on(folder: &std::path::Path) -> Rc<Shard> {
-    let store = Store::open(&Options::new(folder), Box::new(|_| {})).unwrap();
-    Shard::new(0, Arc::new(Node::new(store, Users::new(vec![], 0), limits(), 1)))
+    shard_with(&Options::new(folder), limits())
+}
+
+fn shard_with(options: &Options, limits: Limits) -> Rc<Shard> {
+    let store = Store::open(options, Box::new(|_| {})).unwrap();
+    Shard::new(0, Arc::new(Node::new(store, Users::new(vec![], 0), limits, 1)))
 }
 
 #[test]
@@ -108,5 +112,71 @@ async fn each_commit_is_settled_by_its_own_answer() {
     assert_eq!(answers, [("second".to_owned(), Err(Code::Internal)), ("first".to_owned(), Ok(()))]);
     let exists = |group: &str| shard.actors.borrow()[&GroupId::parse(group).unwrap()].borrow().group().is_some();
     assert!(exists("first") && !exists("second"));
+    shard.node.store.clone().close().unwrap();
+}
+
+/// Takes turns until nothing is left to do.
+async fn settle(shard: &Shard) {
+    let mut mail = Mail::default();
+    while shard.turn(&mut mail).is_some() || !shard.is_calm() {
+        if shard.open_commits.borrow().is_empty() && shard.loading.get() == 0 {
+            continue;
+        }
+        shard.inbox().rung().await;
+    }
+}
+
+/// Time alone changes something about those who are unused, and those whose answers grow old: nobody else is looked at.
+#[tokio::test]
+async fn a_sweep_looks_at_those_alone_for_whom_it_is_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(std::sync::atomic::AtomicU64::new(1_000_000));
+    let mut options = Options::new(folder.path());
+    let hands = clock.clone();
+    options.clock = Arc::new(move || hands.load(Ordering::SeqCst));
+    options.limits.merge_after = Duration::from_millis(5);
+    let limits = Limits { idle_after: Duration::from_secs(300), ..limits() };
+    let shard = shard_with(&options, limits);
+    let (answers, name) = (Answers::default(), |n: usize| format!("group-{n}"));
+    let id = |n: usize| GroupId::parse(&name(n)).unwrap();
+    for n in 0..100 {
+        ask(&shard, &name(n), new_group(), &answers);
+    }
+    settle(&shard).await;
+    let write = Write::one(Mode::Increase, CounterKey::parse("like").unwrap(), 1);
+    ask(&shard, &name(7), Ask::Write(write, Some(OpId::parse("op").unwrap())), &answers);
+    settle(&shard).await;
+    let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
+    let connection = ConnId { shard: 0, slot: 0, generation: 0 };
+    shard.actors.borrow()[&id(8)].borrow_mut().seat(connection, &user);
+    let merged = shard.actors.borrow()[&id(7)].borrow().last_lsn;
+    while shard.node.store.merged() < merged {
+        tokio::task::yield_now().await;
+    }
+
+    let begun = shard.now();
+    let later = |seconds: u64| begun + Duration::from_secs(seconds);
+    let sweep = |seconds: u64| {
+        clock.store(1_000_000 + seconds * 1000, Ordering::SeqCst);
+        shard.now.set(later(seconds));
+        let due = shard.due();
+        // Those who were due are due still.
+        due.iter().for_each(|group| {
+            shard.looks.borrow_mut().push(Reverse((shard.actors.borrow()[group].borrow().look_at.unwrap(), group.clone())))
+        });
+        shard.sweep(later(seconds));
+        due.len()
+    };
+    assert_eq!(sweep(110), 0);
+    assert_eq!(shard.node.replays.load(Ordering::Relaxed), 1);
+    assert_eq!(sweep(130), 1, "the answer of one group is too old");
+    assert_eq!(shard.node.replays.load(Ordering::Relaxed), 0);
+    assert_eq!(sweep(290), 0);
+    assert_eq!(sweep(302), 100);
+    assert_eq!(shard.actors.borrow().len(), 1, "the one in which somebody sits");
+    assert_eq!(sweep(3600), 0);
+    shard.read(Letter::Detach(id(8), connection));
+    assert_eq!(sweep(3602), 1);
+    assert!(shard.actors.borrow().is_empty());
     shard.node.store.clone().close().unwrap();
 }

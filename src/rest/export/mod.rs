@@ -19,7 +19,7 @@ use super::audit::Audit;
 use crate::group::node::Node;
 use crate::metrics::{CLOSE_CODES, Count, Refused, ShardMetrics};
 use crate::protocol::request::Cmd;
-use crate::store::SYNC_BOUNDS_MICROS;
+use crate::store::{SYNC_BOUNDS_MICROS, TroubleKind};
 
 /// What a scrape reads.
 pub struct Export {
@@ -106,8 +106,15 @@ impl Export {
         let times = |cmd: &Cmd| Times::sum(self.node.metrics.iter().map(|shard| &shard.answer_times[*cmd as usize]));
         let cells = Cmd::ALL.iter().map(|cmd| ([("cmd", cmd.name().to_owned())], times(cmd))).filter(|(_, times)| times.count() > 0);
         sheet.histograms("tallycast_answer_seconds", "From reading a request to its answer, by command", cells)?;
+        let (answers, times) = {
+            let calls = self.node.calls();
+            let times: Vec<_> = calls.times.iter().map(|(command, times)| (*command, Times::sum(std::iter::once(times)))).collect();
+            (calls.answers.clone(), times)
+        };
         let cell = |((command, code), count): ((&str, u32), u64)| ([("command", command.to_owned()), ("code", code.to_string())], count);
-        sheet.counters("tallycast_rest_answers", "REST calls answered, by command and code", self.node.calls().into_iter().map(cell))?;
+        sheet.counters("tallycast_rest_answers", "REST calls answered, by command and code", answers.into_iter().map(cell))?;
+        let cells = times.into_iter().map(|(command, times)| ([("command", command.to_owned())], times));
+        sheet.histograms("tallycast_rest_answer_seconds", "From the head of a REST call to its answer, by command", cells)?;
         sheet.counter("tallycast_audit_lost_lines", "Lines of the audit that could not be written", self.audit.lost())
     }
 
@@ -140,6 +147,12 @@ impl Export {
         sheet.counter("tallycast_store_blocks", "Blocks written to the journal", stats.journal.blocks)?;
         sheet.counter("tallycast_store_merges", "Merges of the journal into the table", stats.table.merges)?;
         sheet.counter("tallycast_store_merges_without_space", "Merges that found no space", stats.table.merges_full)?;
+        let help = "Attempts to prepare a segment of the journal that failed";
+        sheet.counter("tallycast_store_preparations_failed", help, stats.journal.preparations_failed)?;
+        let troubles = self.node.store.troubles();
+        let is_there = |kind: &TroubleKind| i64::from(troubles.iter().any(|trouble| trouble.kind == *kind));
+        let cells = TroubleKind::ALL.iter().map(|kind| ([("trouble", kind.name().to_owned())], is_there(kind)));
+        sheet.gauges("tallycast_store_trouble", "1 while the store has this trouble, else 0", cells)?;
         let syncs = Times { bounds: &SYNC_BOUNDS_MICROS, counts: stats.syncs.buckets.to_vec(), micros: stats.syncs.micros };
         sheet.histogram("tallycast_store_sync_seconds", "Syncs of the journal", &syncs)
     }

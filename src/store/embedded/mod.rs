@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod identity;
 mod intake;
 mod journal;
+mod kinds;
 mod label;
 mod merge;
 mod merger;
@@ -204,6 +205,10 @@ impl Engine {
 
     pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
         self.shared.reading.relations(user, done);
+    }
+
+    pub(super) fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.shared.reading.kinds(groups, done);
     }
 
     pub(super) fn has_account(&self, user: UserId, done: Done<bool, LoadError>) {

@@ -17,6 +17,7 @@ use super::replays::Replays;
 use super::table::{self, Table, TableError};
 use super::troubles::{Troubles, Who};
 use crate::domain::UnixMillis;
+use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
 use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation, TroubleKind};
 
@@ -102,6 +103,17 @@ impl Reading {
                 known.into_iter().collect()
             };
             reading.look_with_overlay(|view| query::relations(view, &user), add)
+        });
+    }
+
+    /// Asks of which types groups are.
+    pub(super) fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {
+        self.ask(done, move |reading| {
+            let add = |known: Vec<_>, overlay: &Overlay, _| {
+                let newest = |(group, kind)| overlay.kind_of(group).unwrap_or(kind);
+                groups.iter().zip(known).map(newest).collect()
+            };
+            reading.look_with_overlay(|view| query::kinds(view, &groups), add)
         });
     }
 

@@ -11,6 +11,7 @@ use super::behind::Behind;
 use super::disk::{Disk, DiskFile, read_range, write_zeros};
 use super::identity::StoreId;
 use super::journal::Position;
+use super::kinds;
 use super::label::Label;
 use super::merge::{merge_some, read_behind};
 use super::merger::merge_bytes_max;
@@ -119,6 +120,7 @@ impl Recovered {
 
     /// Merges all and lets the table know how the store is kept.
     fn settle(&mut self, options: &Options) -> Result<(), TableError> {
+        kinds::complete(&self.table, &self.meta)?;
         while self.meta.merged.lsn < self.end.lsn {
             let bytes_max = merge_bytes_max(&options.limits);
             let (merged, bytes) = merge_some(&self.table, &self.segments, &self.meta, self.end, bytes_max)?;

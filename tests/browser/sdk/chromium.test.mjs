@@ -185,6 +185,38 @@ test('React in StrictMode: the double mount leaves one connection, a quiet conso
   await context.close();
 });
 
+test("the README's React component, as it stands, in StrictMode", async () => {
+  const [, code] = /```jsx\n(.*?)```/s.exec(readFileSync(join(ROOT, 'web-demo/sdk/README.md'), 'utf8'));
+  const contents = `import { StrictMode, createElement } from 'react';
+    import { createRoot } from 'react-dom/client';
+    const session = async (userID) => (await fetch('/demo/session?userID=' + userID)).json();
+    ${code}
+    const root = createRoot(document.body);
+    export const show = (props) => root.render(createElement(StrictMode, null, createElement(Likes, props)));
+    export const end = () => root.unmount();`;
+  const { outputFiles } = await build({
+    stdin: { contents, loader: 'jsx', resolveDir: import.meta.dirname }, bundle: true, format: 'esm', jsx: 'automatic', write: false, preserveSymlinks: true, define: { 'process.env.NODE_ENV': '"development"' },
+  });
+  const groupID = await quietRoom();
+  const { page, context, sockets, quiet } = await visit();
+  await page.route('**/readme-react.js', (route) => route.fulfill({ contentType: 'text/javascript', body: outputFiles[0].text }));
+  await like(groupID, 5);
+  await page.evaluate(async (id) => (await import('/readme-react.js')).show({ userID: 'readme-react', groupID: id }), groupID);
+  await page.getByRole('button', { name: /^5$/ }).click();
+  await page.getByRole('button', { name: /^6$/ }).waitFor();
+  assert.deepEqual(sockets.filter((socket) => !socket.isClosed()).length, 1);
+  const next = page.waitForEvent('websocket');
+  await page.evaluate(async (id) => (await import('/readme-react.js')).show({ userID: 'readme-other', groupID: id }), groupID);
+  await next;
+  await page.getByRole('button', { name: /^6$/ }).click();
+  await page.getByRole('button', { name: /^7$/ }).waitFor();
+  await page.evaluate(async () => (await import('/readme-react.js')).end());
+  const open = sockets.filter((socket) => !socket.isClosed());
+  await Promise.all(open.map((socket) => socket.waitForEvent('close')));
+  quiet();
+  await context.close();
+});
+
 test('<group-counter>: shows its counter, taps, follows its attributes, and says what is wrong', async () => {
   const groupID = await quietRoom();
   const { page, context, sockets, quiet } = await visit();

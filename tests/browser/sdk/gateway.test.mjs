@@ -1,9 +1,13 @@
 // The SDK against the real program, from Node: what the vendor's documents show, and what the vendor lacks.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import { json } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { deflateSync } from 'node:zlib';
 import TencentCloudChat, { create, EVENT } from '../../../web-demo/sdk/index.js';
 import { Gateway } from '../gateway.mjs';
 
@@ -232,4 +236,90 @@ test('follow the numbers in a loop', async () => {
   await ann.dismissGroup(groupID);
   await loop;
   assert.deepEqual(seen, [['like', 1, 1], ['like', 2, 2], ['like', 3, 3]]);
+});
+
+/** Runs a module in a Node of its own, as it comes, but for a global WebSocket that this one may have; gives what it printed. */
+async function inNode(code) {
+  const [major] = process.versions.node.split('.').map(Number);
+  const flags = major < 22 ? [] : ['--no-experimental-websocket'];
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, '--input-type=module', '-e', code], { cwd: import.meta.dirname, env: { ...process.env, NODE_OPTIONS: '' } });
+  return stdout.trim();
+}
+
+test('Node without a WebSocket of its own: it is told what to give, and that of ws works', async () => {
+  const { userSig } = await session('node');
+  const create = `import { create } from 'tallycast'; const options = { SDKAppID: 1, url: '${url()}' }; const login = { userID: 'node', userSig: '${userSig}' };`;
+  assert.match(await inNode(`${create} await create(options).login(login).catch(({ code, message }) => console.log(code, message));`), /^10004 No WebSocket here.*ws/);
+  const printed = await inNode(`${create} import WebSocket from 'ws';
+    const chat = create({ ...options, env: { WebSocket } });
+    await chat.login(login);
+    await chat.createGroup({ type: 'AVChatRoom', name: 'Node', groupID: 'node' });
+    await chat.joinGroup({ groupID: 'node' });
+    await Promise.all(Array.from({ length: 30 }, () => chat.tap({ groupID: 'node', key: 'like' })));
+    console.log((await chat.getGroupCounters({ groupID: 'node' })).data.counters.like);
+    await chat.destroy();`);
+  assert.equal(printed, '30');
+});
+
+test('ws: why there is no connection is told, and a connection given up while it opens ends no program', async () => {
+  const create = `import { create } from 'tallycast'; import WebSocket from 'ws'; const chat = (more) => create({ SDKAppID: 1, apart: true, url: '${url()}', timeout: 1_000, env: { WebSocket }, ...more }); const login = { userID: 'node', userSig: 'x' };`;
+  const why = await inNode(`${create}
+    const wrong = [chat({ url: '${url()}x' }), chat({ url: 'ws://127.0.0.1:1/ws' })];
+    for (const each of wrong) await each.login(login).catch(({ code, message, cause }) => console.log(code, message, '/', cause.message));`);
+  const [path, port] = why.split('\n');
+  assert.match(path, /^2801 Not logged in within 1 s\. No way to .*x: Unexpected server response: 404 \/ Unexpected server response: 404$/);
+  assert.match(port, /^2801 .*: connect ECONNREFUSED 127.0.0.1:1 \/ connect ECONNREFUSED/);
+  const ended = await inNode(`${create}
+    for (const more of [{}, { url: 'ws://127.0.0.1:1/ws' }]) {
+      let begun;
+      const begins = new Promise((resolve) => (begun = resolve));
+      const one = chat({ ...more, env: { WebSocket: class extends WebSocket { constructor(address) { super(address); begun(); } } } });
+      const refused = one.login(login).catch(({ code }) => console.log(code));
+      await begins;
+      await one.destroy();
+      await refused;
+    }`);
+  assert.equal(ended, '2999\n2999');
+});
+
+const SECRET = '5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e';
+
+/** A UserSig as a back end signs it. */
+function sign(userID, expire) {
+  const fields = { identifier: userID, sdkappid: 1_400_000_000, time: Math.floor(Date.now() / 1_000), expire };
+  const text = Object.entries(fields).map(([name, value]) => `TLS.${name}:${value}\n`).join('');
+  const sig = createHmac('sha256', SECRET).update(text).digest('base64');
+  const sealed = Object.fromEntries([['ver', '2.0'], ...Object.entries(fields), ['sig', sig]].map(([name, value]) => [`TLS.${name}`, value]));
+  return deflateSync(JSON.stringify(sealed)).toString('base64').replaceAll('+', '*').replaceAll('/', '-').replaceAll('=', '_');
+}
+
+test('sigs that live for seconds, on clocks that are hours wrong: the session goes on without a break', async () => {
+  const served = new Gateway({}, `[app]\nsdk_app_id = 1400000000\nsecret_keys = ["${SECRET}"]\n`);
+  await served.start();
+  const made = [];
+  try {
+    const lives = [-5, 0, 5].map(async (hours) => {
+      let asked = 0;
+      const getUserSig = (userID) => {
+        asked += 1;
+        return sign(userID, 4);
+      };
+      const chat = create({ SDKAppID: 1, apart: true, url: `ws://127.0.0.1:${served.port}/ws`, getUserSig, env: { now: () => Date.now() + hours * 3_600_000 } });
+      made.push(chat);
+      const told = [];
+      for (const name of [EVENT.KICKED_OUT, EVENT.ERROR, EVENT.SDK_NOT_READY, EVENT.NET_STATE_CHANGE]) chat.on(name, ({ data }) => data?.state !== 'connecting' && told.push(data?.state ?? name));
+      await chat.login({ userID: `clock${hours}` });
+      const groupID = await room(chat);
+      const until = performance.now() + 10_000;
+      let count = 0;
+      for (; performance.now() < until; count += 1) await chat.tap({ groupID, key: 'like' });
+      assert.equal(chat.counters(groupID).like, count);
+      assert.deepEqual(told, ['connected'], `${hours} hours`);
+      assert.ok(asked >= 3 && asked <= 5, `${asked} sigs in ten seconds`);
+    });
+    await Promise.all(lives);
+  } finally {
+    for (const chat of made) await chat.destroy();
+    await served.clear();
+  }
 });

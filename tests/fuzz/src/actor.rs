@@ -19,10 +19,10 @@ use tallycast::domain::record::{Effect, Operation, Record};
 use tallycast::domain::replay::PrintKeys;
 use tallycast::domain::throttle::Window;
 use tallycast::group::actor::{Actor, Moment, Phase, Step};
-use tallycast::group::{Ask, Command, Door, Limits, Origin};
+use tallycast::group::{Ask, Command, Door, Limits, Origin, Sought};
 use tallycast::protocol::answer::Data;
 use tallycast::store::Loaded;
-use tallycast::users::{ConnId, User, Users};
+use tallycast::users::{ConnId, User, Users, Windows};
 
 use crate::bytes::Bytes;
 
@@ -49,6 +49,8 @@ struct World {
     millis: u64,
     /// What was asked, by number; taken out when it is answered.
     asked: Vec<Option<Asked>>,
+    /// The newest that was answered.
+    answered: Option<usize>,
     told: Told,
     model: Model,
     /// Records of the open batch.
@@ -81,8 +83,7 @@ impl World {
         // A throttle in some inputs alone: it would hide the rest.
         let window = Window { calls_max: if options & 1 == 1 { 5 } else { 0 }, millis: 500 };
         let limits = Limits {
-            writes: window,
-            reads: window,
+            windows: Windows { writes: window, reads: window, memberships: window },
             replay_millis: REPLAY_MILLIS,
             replay_answers_max: 0,
             keys_max: KEYS_MAX,
@@ -104,6 +105,7 @@ impl World {
             prints,
             millis: 1_000_000,
             asked: Vec::new(),
+            answered: None,
             told: Told::default(),
             model: Model::default(),
             open: Vec::new(),
@@ -151,7 +153,7 @@ impl World {
                 self.ask(who, Ask::Create(new), Origin::Socket);
             }
             14 => self.ask(who, Ask::Online, Origin::Socket),
-            15 => self.ask(who, Ask::Inspect, Origin::Backend),
+            15 => self.ask(who, Ask::Inspect(Sought::EVERYBODY), Origin::Backend),
             16..19 => self.take(),
             19 => self.end_commit(true),
             20 => self.end_commit(false),
@@ -178,7 +180,7 @@ impl World {
             Ask::Attach => Door::Nobody(connection),
             _ => Door::Call(Some(connection), Box::new(move |answer| told.lock().expect("no panic").push((number, answer)))),
         };
-        self.asked.push(Asked::of(&ask, &user.id));
+        self.asked.push(Asked::of(&ask, &user.id, connection));
         let group = self.actor.id.clone();
         self.actor.mailbox.push_back(Command { group, ask, user, door, origin });
     }
@@ -190,6 +192,7 @@ impl World {
         let at = Moment {
             micros: self.millis * 1000,
             unix: self.millis,
+            stamp: self.millis,
             limits: &self.limits,
             prints: &self.prints,
             generation: 1,
@@ -197,7 +200,7 @@ impl World {
             random: 7,
         };
         let open = &mut self.open;
-        let steps = self.actor.take_batch(at, |record| open.push(record.clone()));
+        let steps = self.actor.take_batch(at, |record, _| open.push(record.clone()));
         self.perform(steps);
         assert_eq!(self.open.is_empty(), self.actor.phase == Phase::Ready, "what is kept is committed, and nothing else");
         self.check();
@@ -286,6 +289,7 @@ impl World {
         let told = std::mem::take(&mut *self.told.lock().expect("no panic"));
         for (number, answer) in told {
             let asked = self.asked[number].take().expect("each command is answered once");
+            assert!(self.answered.replace(number).is_none_or(|before| before < number), "answers come in the order of their questions");
             self.model.judge(asked, answer, self.millis);
         }
     }
@@ -305,7 +309,11 @@ impl World {
         for (user, count) in &self.actor.online {
             assert_eq!(*count as usize, self.actor.present.values().filter(|present| present.id == *user).count());
         }
-        if let Some(group) = group.filter(|group| group.profile.kind != GroupType::AvChatRoom) {
+        if group.is_some_and(|group| group.profile.kind == GroupType::AvChatRoom) {
+            let is_open = |id: &&ConnId| self.connections.iter().any(|(_, open)| open == *id);
+            let seats: BTreeSet<_> = self.model.seats.iter().filter(is_open).copied().collect();
+            assert_eq!(present, seats, "who joined last sits, and who quit last does not");
+        } else if let Some(group) = group {
             let stranger = self.actor.present.values().find(|user| !group.members.contains_key(&user.id));
             assert!(stranger.is_none(), "{stranger:?} is no member and gets pushes");
         }
@@ -320,6 +328,7 @@ impl World {
         if self.room.remove(&old) {
             self.actor.unseat(old);
         }
+        self.model.seats.remove(&old);
         self.ask(who, Ask::Attach, Origin::Backend);
     }
 
@@ -343,6 +352,7 @@ impl World {
             self.connections[who].1.generation += 1;
         }
         self.room.clear();
+        self.model.seats.clear();
         self.actor = Actor::new(self.actor.id.clone(), SHARDS);
         self.actor.load(Loaded { group: self.state.clone(), replays: self.operations.clone() }, &self.prints);
         for who in 0..self.connections.len() {

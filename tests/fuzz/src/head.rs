@@ -3,7 +3,7 @@
 use crate::gateway::{Gateway, Response};
 
 /// What may be answered to a stranger's request. No 5xx: nothing that is sent is the gateway's fault.
-const STATUS: [u16; 19] = [101, 200, 301, 304, 307, 308, 400, 403, 404, 405, 411, 413, 414, 415, 417, 426, 431, 416, 206];
+const STATUS: [u16; 20] = [100, 101, 200, 301, 304, 307, 308, 400, 403, 404, 405, 411, 413, 414, 415, 417, 426, 431, 416, 206];
 
 pub fn target() -> impl FnMut(&[u8]) {
     let mut gateway = Gateway::start();

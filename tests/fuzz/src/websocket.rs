@@ -112,7 +112,7 @@ impl Begun {
         match (stream.end, heard.close) {
             (End::Cut, None) => {}
             (End::Fault(faults), Some(code)) => assert!(faults.contains(&code) || allowed(code), "closed with {code}, not {faults:?}"),
-            (End::Closed, Some(code)) => assert!(stream.closes.contains(&code) || allowed(code), "closed with {code}"),
+            (End::Closed | End::Cut, Some(code)) => assert!(stream.closes.contains(&code) || allowed(code), "closed with {code}"),
             (end, Some(code)) => assert!(allowed(code), "{end:?} is closed with {code}"),
             (end, None) => panic!("{end:?}, and no close frame"),
         }

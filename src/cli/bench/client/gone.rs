@@ -66,6 +66,14 @@ impl Gone {
         Duration::from_millis(millis / 2 + fastrand::u64(..=millis / 2))
     }
 
+    /// The same with the server's own words, where it closed the connection.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Closed(_, words) if !words.is_empty() => format!("{} ({words})", self.kind()),
+            _ => self.kind(),
+        }
+    }
+
     /// What sort of end this is, in few words: for counting.
     pub fn kind(&self) -> String {
         match self {

@@ -145,6 +145,9 @@ fn add_counts(whole: &mut Counts, part: Counts) {
     connections.rooms = connections.rooms.max(part.connections.rooms);
     connections.held += part.connections.held;
     connections.lost += part.connections.lost;
+    for (reason, times) in part.connections.lost_by {
+        *connections.lost_by.entry(reason).or_default() += times;
+    }
     for (reason, times) in part.connections.refused {
         *connections.refused.entry(reason).or_default() += times;
     }

@@ -103,6 +103,9 @@ pub struct Connections {
     pub refused: BTreeMap<String, u64>,
     /// Ended during the measurement without being asked to.
     pub lost: u64,
+    /// The same by the reason in words. Older reports have none.
+    #[serde(default)]
+    pub lost_by: BTreeMap<String, u64>,
 }
 
 /// So many of so many.
@@ -173,6 +176,10 @@ pub struct CounterCheck {
     pub unknown: i64,
     /// What the server says at the end, less what it said before the first write.
     pub value: i64,
+    /// Answers whose value or version another answer contradicts: where one write was lost and another one counted twice, the
+    /// sum is right. Older reports have none.
+    #[serde(default)]
+    pub contradictions: u64,
 }
 
 /// A member that ended with another value than the counter's.
@@ -273,6 +280,18 @@ impl Writes {
     }
 }
 
+/// Reasons that are told apart. A server that gives each connection words of its own does not fill the report.
+const REASONS_MAX: usize = 16;
+
+impl Connections {
+    /// One ended for this reason.
+    pub fn lose(&mut self, reason: String) {
+        self.lost += 1;
+        let known = self.lost_by.contains_key(&reason) || self.lost_by.len() < REASONS_MAX;
+        *self.lost_by.entry(if known { reason } else { "others".to_owned() }).or_default() += 1;
+    }
+}
+
 impl Report {
     /// Judges each requirement, in place of those judged before.
     pub fn judge(&mut self, requirements: &[Requirement]) {
@@ -304,7 +323,7 @@ impl Conservation {
 
     /// Judges what was found. Writes of unknown fate leave it open while the counter lies between without and with them.
     pub fn verdict(&self) -> Verdict {
-        if self.members_differing > 0 || !self.counters.iter().all(CounterCheck::possible) {
+        if self.members_differing > 0 || !self.counters.iter().all(|counter| counter.possible() && counter.contradictions == 0) {
             return Verdict::Broken;
         }
         let open = self.unfinished.is_some() || self.members_checked == 0 || self.counters.iter().all(|counter| counter.acknowledged == 0);

@@ -1,5 +1,6 @@
 //! What is told of a report, in words and in order: the same in the terminal and in the page. Decides no layout.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::figures::Figure;
@@ -106,6 +107,7 @@ fn facts(report: &Report) -> Vec<(String, String)> {
 fn finding(conservation: &Conservation, measured: u64) -> Finding {
     let sum = |of: fn(&CounterCheck) -> i64| conservation.counters.iter().map(|counter| i128::from(of(counter))).sum::<i128>();
     let (acknowledged, unknown, value) = (sum(|c| c.acknowledged), sum(|c| c.unknown), sum(|c| c.value));
+    let contradictions: u64 = conservation.counters.iter().map(|counter| counter.contradictions).sum();
     let members = conservation.members_checked;
     let (headline, sentence) = match conservation.verdict() {
         Verdict::Kept => (
@@ -117,6 +119,14 @@ fn finding(conservation: &Conservation, measured: u64) -> Finding {
             format!("{} acknowledged, {} counted: {}", count(acknowledged), count(value), gap(value - acknowledged, unknown)),
         ),
         Verdict::Broken if !conservation.counters.iter().all(|c| c.possible()) => ("NOT CONSERVED", wrong_counters(conservation)),
+        Verdict::Broken if contradictions > 0 => (
+            "NOT CONSERVED",
+            format!(
+                "{} acknowledged, {} counted, but their values do not add up: writes were lost, and others counted twice",
+                count(acknowledged),
+                count(value)
+            ),
+        ),
         Verdict::Broken => {
             let differing = conservation.members_differing;
             ("NOT CONSERVED", format!("{} of {} ended with another value than the counter's", count(differing), counted(members, "member")))
@@ -128,6 +138,10 @@ fn finding(conservation: &Conservation, measured: u64) -> Finding {
     let mut details: Vec<String> = conservation.unfinished.iter().map(|why| format!("The check is unfinished: {why}")).collect();
     if acknowledged > i128::from(measured) {
         details.push(format!("This is about all writes of the run: the {} measured, and those before and after", count(measured)));
+    }
+    if contradictions > 0 {
+        let answers = counted(contradictions, "answer");
+        details.push(format!("{answers} told a value or a version that others contradict: each must be told once, and in order"));
     }
     if unknown > 0 {
         details.push(format!("{} of unknown fate: they may have counted or not", counted(unknown as u64, "write")));
@@ -240,10 +254,14 @@ fn connections(report: &Report) -> Group {
     let mut lines = Vec::new();
     let places = format!("{} in {}", counted(connections.members, "member"), counted(connections.rooms, "room"));
     lines.extend(line(report, "held", "connections.held", places));
-    let reasons = connections.refused.iter().map(|(reason, times)| format!("{reason}: {}", count(*times)));
-    lines.extend(line(report, "refused", "connections.refused", reasons.collect::<Vec<_>>().join(", ")));
-    lines.extend(line(report, "lost", "connections.lost", String::new()));
+    lines.extend(line(report, "refused", "connections.refused", reasons(&connections.refused)));
+    lines.extend(line(report, "lost", "connections.lost", reasons(&connections.lost_by)));
     Group { title: "Connections", lines }
+}
+
+fn reasons(counted: &BTreeMap<String, u64>) -> String {
+    let reasons = counted.iter().map(|(reason, times)| format!("{reason}: {}", count(*times)));
+    reasons.collect::<Vec<_>>().join(", ")
 }
 
 fn server(report: &Report) -> Group {
@@ -286,7 +304,11 @@ fn warnings(report: &Report) -> Vec<String> {
         warnings.push(format!("{} not made, so the load was smaller than asked for.", was(refused, "connection")));
     }
     if connections.lost > 0 {
-        warnings.push(format!("{} lost on the way.", was(connections.lost, "connection")));
+        let lost = was(connections.lost, "connection");
+        warnings.push(match reasons(&connections.lost_by) {
+            reasons if reasons.is_empty() => format!("{lost} lost on the way."),
+            reasons => format!("{lost} lost on the way. {reasons}."),
+        });
     }
     warnings.extend(report.outcome.warnings.iter().cloned());
     warnings

@@ -5,9 +5,10 @@ import type { ChatSDK } from '@tencentcloud/chat';
 import TencentCloudChat, { create, ChatError, EVENT, TYPES, type Chat, type CounterChange, type Integer } from 'tallycast';
 import { useGroupCounters } from 'tallycast/react';
 import { GroupCounter } from 'tallycast/element';
+import { WebSocket } from 'ws';
 
 type Surface = 'login' | 'logout' | 'destroy' | 'isReady' | 'on' | 'off' | 'createGroup' | 'dismissGroup' | 'joinGroup' | 'quitGroup'
-  | 'addGroupMember' | 'deleteGroupMember' | 'getGroupOnlineMemberCount' | 'setGroupCounters' | 'increaseGroupCounter' | 'decreaseGroupCounter' | 'getGroupCounters';
+  | 'addGroupMember' | 'deleteGroupMember' | 'getGroupOnlineMemberCount' | 'getGroupProfile' | 'getLoginUser' | 'setLogLevel' | 'registerPlugin' | 'setGroupCounters' | 'increaseGroupCounter' | 'decreaseGroupCounter' | 'getGroupCounters';
 
 declare const chat: Chat;
 export const asTheVendors: Pick<ChatSDK, Surface> = chat;
@@ -44,6 +45,29 @@ export async function used(signal: AbortSignal): Promise<Integer> {
   return held ?? data.version ?? value;
 }
 
+export async function narrowed(signal: AbortSignal): Promise<void> {
+  const numbers = create({ SDKAppID: 1, integers: 'number' });
+  const bigints = create({ SDKAppID: 1, integers: 'bigint' });
+  const either = create({ SDKAppID: 1 });
+  either.counters('live')?.['like'] satisfies Integer | undefined;
+  // @ts-expect-error it may be a bigint
+  either.counters('live')?.['like'] satisfies number | undefined;
+  numbers.counters('live')?.['like'] satisfies number | undefined;
+  numbers.on(EVENT.GROUP_COUNTER_UPDATED, ({ data }) => data.value.toFixed());
+  bigints.on(EVENT.GROUP_COUNTER_UPDATED, ({ data }) => data.value satisfies bigint);
+  (await numbers.tap({ groupID: 'live', key: 'like', value: 2n })).data.value satisfies number;
+  (await bigints.setGroupCounters({ groupID: 'live', counters: { like: 1 } })).data.counters['like'] satisfies bigint | undefined;
+  (await bigints.joinGroup({ groupID: 'live' })).data.counters satisfies Record<string, bigint>;
+  for await (const { value } of numbers.watch('live', { signal })) value satisfies number;
+  useGroupCounters(numbers, 'live').counters?.['like'] satisfies number | undefined;
+  GroupCounter.chat = numbers;
+  const chats: Chat[] = [numbers, bigints, either];
+  void chats;
+  // The class that Node 20 lacks.
+  create({ SDKAppID: 1, url: 'ws://127.0.0.1:8080/ws', env: { WebSocket } });
+  create({ SDKAppID: 1, url: 'ws://127.0.0.1:8080/ws', env: { WebSocket: globalThis.WebSocket } });
+}
+
 export function refused(): void {
   // @ts-expect-error a value must be an integer type
   void chat.increaseGroupCounter({ groupID: 'live', key: 'like', value: '1' });
@@ -53,6 +77,8 @@ export function refused(): void {
   chat.counters('live')!['like'] = 1;
   // @ts-expect-error there is no such way to see integers
   create({ SDKAppID: 1, integers: 'string' });
+  // @ts-expect-error that is no class of sockets
+  create({ SDKAppID: 1, env: { WebSocket: EventTarget } });
   // @ts-expect-error the app's number is needed
   create({});
 }

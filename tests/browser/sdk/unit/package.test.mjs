@@ -38,7 +38,7 @@ test('the types: the vendor\'s declarations take our client for theirs, and ours
 test('the types name what is there, and nothing else', () => {
   assert.deepEqual(declared('EVENT'), EVENT);
   assert.deepEqual(declared('TYPES'), TYPES);
-  const body = /export interface Chat {(.*?)^}/ms.exec(read('index.d.ts'))[1];
+  const body = /export interface Chat<.*?> {(.*?)^}/ms.exec(read('index.d.ts'))[1];
   const methods = new Set([...body.matchAll(/^ {2}(\w+)[<(]/gm)].map(([, name]) => name));
   const chat = create({ apart: true, SDKAppID: 1, url: 'ws://fake/ws', env: new World().env });
   assert.deepEqual(Object.keys(chat).sort(), [...methods].sort());
@@ -60,14 +60,16 @@ test(`the SDK is no larger than ${GZIP_BYTES_MAX} bytes, and knows nobody else's
   }
 });
 
-test('npm packs the code, the types and the README, and no test', async () => {
+test('npm packs the code, the types, the README and the license, and no test', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json'], { cwd: SDK });
   const [{ name, files }] = JSON.parse(stdout);
   assert.equal(name, 'tallycast');
   const packed = files.map(({ path }) => path).sort();
   assert.deepEqual(packed, readdirSync(SDK).sort(), 'all that is here, and all of it flat');
-  for (const path of packed) assert.match(path, /^(\w+\.js|[\w-]+\.d\.ts|package\.json|README\.md)$/);
-  const { exports, dependencies } = JSON.parse(read('package.json'));
+  for (const path of packed) assert.match(path, /^(\w+\.js|[\w-]+\.d\.ts|package\.json|README\.md|LICENSE)$/);
+  const { exports, dependencies, license, repository } = JSON.parse(read('package.json'));
+  assert.equal(read('LICENSE'), readFileSync(join(SDK, '../../LICENSE'), 'utf8'));
+  assert.deepEqual([license, repository.directory], ['Apache-2.0', 'web-demo/sdk']);
   assert.equal(dependencies, undefined);
   for (const target of Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? entry : Object.values(entry)))) assert.ok(packed.includes(target.slice(2)), target);
 });

@@ -1,6 +1,6 @@
 //! What a group's counters do, in the simplest words: a map, a version, and the answers that were given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tallycast::domain::code::{Code, Refusal};
 use tallycast::domain::command::{Items, Mode, Write};
@@ -8,6 +8,7 @@ use tallycast::domain::group::Group;
 use tallycast::domain::name::{OpId, UserId};
 use tallycast::group::Ask;
 use tallycast::protocol::answer::Data;
+use tallycast::users::ConnId;
 
 use super::KEYS_MAX;
 
@@ -16,17 +17,21 @@ pub enum Asked {
     Write(Write, UserId, Option<OpId>),
     Create,
     Dissolve,
+    Join(ConnId),
+    Quit(ConnId),
     Other,
 }
 
 impl Asked {
     /// `None`: nobody is told.
-    pub fn of(ask: &Ask, user: &UserId) -> Option<Self> {
+    pub fn of(ask: &Ask, user: &UserId, connection: ConnId) -> Option<Self> {
         Some(match ask {
             Ask::Attach => return None,
             Ask::Write(write, operation) => Self::Write(write.clone(), user.clone(), operation.clone()),
             Ask::Create(_) => Self::Create,
             Ask::Dissolve => Self::Dissolve,
+            Ask::Join => Self::Join(connection),
+            Ask::Quit => Self::Quit(connection),
             _ => Self::Other,
         })
     }
@@ -50,11 +55,18 @@ pub struct Model {
     exists: bool,
     version: u64,
     counters: BTreeMap<String, i64>,
+    /// Connections whose newest word was a join.
+    pub seats: BTreeSet<ConnId>,
     answers: HashMap<(UserId, OpId), Remembered>,
 }
 
 impl Model {
     pub fn judge(&mut self, asked: Asked, answer: Result<Data, Refusal>, now: u64) {
+        match &asked {
+            Asked::Join(connection) if answer.is_ok() => drop(self.seats.insert(*connection)),
+            Asked::Quit(connection) if answer.is_ok() => drop(self.seats.remove(connection)),
+            _ => {}
+        }
         match (asked, answer) {
             (Asked::Write(write, user, operation), answer) => self.judge_write(write, operation.map(|name| (user, name)), answer, now),
             (Asked::Create, Ok(_)) => {
@@ -69,7 +81,10 @@ impl Model {
                 assert!(self.exists);
                 assert_eq!((&map(&snapshot.counters), snapshot.version), (&self.counters, self.version));
             }
-            (_, Ok(Data::Inspected(inspected))) => self.check(Some(&inspected.group)),
+            (_, Ok(Data::Inspected(inspected))) => {
+                assert!(self.exists);
+                assert_eq!(inspected.kept, inspected.members.len());
+            }
             (_, Err(refusal)) if refusal.code == Code::NoSuchGroup => assert!(!self.exists),
             (Asked::Create, Err(refusal)) => assert!(self.exists || refusal.code == Code::Internal),
             _ => {}

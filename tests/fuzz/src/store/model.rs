@@ -13,6 +13,8 @@ use super::read;
 use crate::bytes::Bytes;
 
 const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
+/// Groups beside those.
+const FILLERS: usize = 60;
 const USERS: [&str; 4] = ["u0", "u1", "u2", "u3"];
 
 #[derive(Default, Clone)]
@@ -51,6 +53,19 @@ impl Model {
         records
     }
 
+    /// Makes so many groups that the table's pages become a tree.
+    pub fn fill(&mut self, now: u64) -> Vec<Record> {
+        self.batches += 1;
+        let group = |number| {
+            let group = GroupId::parse(&format!("f{number}")).expect("a name");
+            let effect = created(GroupType::ChatRoom, USERS[number % USERS.len()], "a long text ".repeat(16));
+            Record { group, at: now, effect: Some(effect), operation: None }
+        };
+        let records: Vec<_> = (0..FILLERS).map(group).collect();
+        records.iter().for_each(|record| self.take(record));
+        records
+    }
+
     fn take(&mut self, record: &Record) {
         let Some(effect) = &record.effect else { return };
         if *effect == Effect::Dissolved {
@@ -83,8 +98,9 @@ impl Model {
 
     /// What a store says that is not so; `None` where it says nothing wrong.
     pub fn differs(&self, store: &Store, now: u64) -> Option<String> {
-        for name in GROUPS.iter().chain(&["e"]) {
-            let id = GroupId::parse(name).expect("a name");
+        let names = GROUPS.iter().chain(&["e"]).map(|name| GroupId::parse(name).expect("a name"));
+        for id in names.chain(self.groups.keys().filter(|id| id.as_str().starts_with('f')).cloned()) {
+            let name = id.as_str();
             let Some(loaded) = read(|done| store.load(id.clone(), done)) else { continue };
             let expected = self.groups.get(&id).cloned().flatten();
             if loaded.group != expected {

@@ -34,7 +34,7 @@ pub struct Stream {
     pub frames: usize,
     /// Bytes of the largest message, or of what was announced.
     pub largest: usize,
-    /// What a close frame may be answered with.
+    /// What a close frame, or a frame that is not whole, may be answered with.
     pub closes: Vec<u16>,
 }
 
@@ -45,12 +45,15 @@ impl Stream {
         while !rest.is_empty() {
             let Some(head) = Head::read(rest) else {
                 // A fault may show before a head is whole.
-                stream.end = if rest[0] & 0x70 != 0 { End::Fault(&[PROTOCOL]) } else { End::Cut };
+                stream.end = End::Cut;
+                stream.closes.extend((rest[0] & 0x70 != 0).then_some(PROTOCOL));
                 break;
             };
             stream.frames += 1;
             if let Some(fault) = head.fault(message.is_some()) {
-                stream.end = fault;
+                let is_whole = rest.len() - head.bytes >= head.length;
+                stream.end = if is_whole { End::Fault(fault) } else { End::Cut };
+                stream.closes.extend(fault);
                 break;
             }
             let so_far = message.as_ref().filter(|_| head.opcode < CLOSE).map_or(0, |(_, message)| message.len());
@@ -145,7 +148,7 @@ impl Head {
         Some(Self { is_last: first & 0x80 != 0, reserved: first & 0x70 != 0, opcode: first & 0x0f, masked, mask, length, bytes })
     }
 
-    fn fault(&self, in_message: bool) -> Option<End> {
+    fn fault(&self, in_message: bool) -> Option<&'static [u16]> {
         let control = self.opcode >= CLOSE;
         let wrong = self.reserved
             || !matches!(self.opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG)
@@ -153,7 +156,7 @@ impl Head {
             || (!control && in_message != (self.opcode == CONTINUATION))
             || !self.masked;
         // Which of two faults is told is the reader's choice.
-        wrong.then_some(End::Fault(if self.length > 8192 { &[PROTOCOL, TOO_BIG] } else { &[PROTOCOL] }))
+        wrong.then_some(if self.length > 8192 { &[PROTOCOL, TOO_BIG] } else { &[PROTOCOL] })
     }
 }
 

@@ -40,7 +40,7 @@ pub fn kept() -> Report {
         latencies: BTreeMap::from([(Span::Acknowledgement, acknowledgement), (Span::Freshness, freshness)]),
         seconds: vec![second(0, 24_000, 990), second(1, 26_000, 1010)],
         conservation: Some(Conservation {
-            counters: vec![CounterCheck { name: "bench-1/part-1".into(), acknowledged: 2000, unknown: 0, value: 2000 }],
+            counters: vec![CounterCheck { name: "bench-1/part-1".into(), acknowledged: 2000, unknown: 0, value: 2000, contradictions: 0 }],
             members_checked: 500,
             ..Conservation::default()
         }),
@@ -63,7 +63,7 @@ pub fn broken() -> Report {
     report.usage = Usage { server: None, tool: ToolUsage { cpu_s: 1.99, threads: 1, bottleneck: true } };
     report.outcome = Outcome { warnings: vec!["A word of the engine.".into()], interrupted: true, requirements: Vec::new() };
     report.conservation = Some(Conservation {
-        counters: vec![CounterCheck { name: "bench-1/part-1".into(), acknowledged: 2000, unknown: 5, value: 1997 }],
+        counters: vec![CounterCheck { name: "bench-1/part-1".into(), acknowledged: 2000, unknown: 5, value: 1997, contradictions: 0 }],
         members_checked: 499,
         members_differing: 1,
         examples: vec![
@@ -94,7 +94,7 @@ pub fn second(at_s: u32, deliveries: u64, acknowledged: u64) -> Second {
 
 /// The verdict on one counter, where so many members were asked and so many differ.
 fn verdict(acknowledged: i64, unknown: i64, value: i64, members_checked: u64, members_differing: u64) -> Verdict {
-    let counters = vec![CounterCheck { name: "c".into(), acknowledged, unknown, value }];
+    let counters = vec![CounterCheck { name: "c".into(), acknowledged, unknown, value, contradictions: 0 }];
     Conservation { counters, members_checked, members_differing, ..Conservation::default() }.verdict()
 }
 
@@ -116,11 +116,33 @@ fn conservation_is_kept_only_where_everything_agrees() {
 #[test]
 fn two_wrongs_in_different_counters_do_not_make_a_right() {
     let mut conservation = kept().conservation.unwrap();
-    let other = |value| CounterCheck { name: format!("c{value}"), acknowledged: 10, unknown: 0, value };
+    let other = |value| CounterCheck { name: format!("c{value}"), acknowledged: 10, unknown: 0, value, contradictions: 0 };
     conservation.counters.extend([other(9), other(11)]);
     assert_eq!(conservation.verdict(), Verdict::Broken);
     let told = told::told(&Report { conservation: Some(conservation), ..kept() });
     assert_eq!(told.finding.unwrap().sentence, "2 of 3 counters are not what was acknowledged: 1 write lost, 1 too many");
+}
+
+#[test]
+fn a_sum_that_is_right_does_not_hide_answers_that_contradict_each_other() {
+    let mut conservation = kept().conservation.unwrap();
+    conservation.counters[0].contradictions = 2;
+    assert_eq!(conservation.verdict(), Verdict::Broken);
+    let finding = told::told(&Report { conservation: Some(conservation), ..kept() }).finding.unwrap();
+    assert!(finding.sentence.contains("do not add up") && finding.details[0].starts_with("2 answers told"), "{}", finding.sentence);
+}
+
+#[test]
+fn lost_connections_have_their_reasons_and_these_have_a_bound() {
+    let mut report = kept();
+    let connections = &mut report.counts.connections;
+    (0..2).for_each(|_| connections.lose("closed with 4010 (too many frames)".into()));
+    let told = told::told(&report);
+    assert!(told.warnings.iter().any(|warning| warning.contains("closed with 4010 (too many frames): 2")), "{:?}", told.warnings);
+    let connections = &mut report.counts.connections;
+    (0..100).for_each(|n| connections.lose(format!("reason {n}")));
+    assert!(connections.lost == 102 && connections.lost_by.len() <= 17, "{:?}", connections.lost_by);
+    assert_eq!(connections.lost_by.values().sum::<u64>(), 102);
 }
 
 #[test]
