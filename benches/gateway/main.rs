@@ -7,6 +7,7 @@ mod calm;
 mod durable;
 mod fleet;
 mod flood;
+mod growth;
 mod idle;
 mod load;
 mod machine;
@@ -39,6 +40,8 @@ enum Name {
     Rest,
     /// The start with a million groups on disk, clean and after a kill
     Restart,
+    /// Questions about one thing as everything around them grows
+    Growth,
 }
 
 #[derive(Parser)]
@@ -85,6 +88,7 @@ fn main() -> anyhow::Result<()> {
             Name::Stalled => stalled::measure(&args)?,
             Name::Rest => rest::measure(&args)?,
             Name::Restart => restart::measure(&args)?,
+            Name::Growth => growth::measure(&args)?,
         }
     }
     Ok(())

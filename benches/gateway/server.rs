@@ -21,8 +21,8 @@ const TICKS: f64 = 100.0;
 
 /// Everything that limits a caller, off.
 const UNLIMITED: &str = r#"
-counter_writes_max = 0
-counter_reads_max = 0
+counter_window = "0s"
+members_per_group_max = 0
 connections_per_user_max = 0
 connections_per_address_max = 0
 frames_per_second_max = 0

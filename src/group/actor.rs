@@ -182,9 +182,10 @@ impl Actor {
         self.state.as_deref()
     }
 
-    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`; steps that need
+    /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`, with the type that
+    /// the group had before; steps that need
     /// no commit come back.
-    pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record)) -> Vec<Step> {
+    pub fn take_batch(&mut self, at: Moment<'_>, mut keep: impl FnMut(&Record, Option<GroupType>)) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..BATCH_MAX.min(self.mailbox.len()) {
             let Some(command) = self.mailbox.pop_front() else { break };
@@ -338,7 +339,7 @@ impl Actor {
         Some(idle.max(now + AT_LEAST_AFTER))
     }
 
-    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record)) -> Held {
+    fn take(&mut self, command: Command, at: Moment<'_>, keep: &mut impl FnMut(&Record, Option<GroupType>)) -> Held {
         let Command { ask, user, door, origin, .. } = command;
         let seated = door.connection().is_some_and(|connection| self.present.contains_key(&connection));
         let caller = Caller { user: &user.id, admin: user.admin, seated };
@@ -378,7 +379,7 @@ impl Actor {
         effect: Option<Effect>,
         operation: Option<(u128, Operation)>,
         at: Moment<'_>,
-        keep: &mut impl FnMut(&Record),
+        keep: &mut impl FnMut(&Record, Option<GroupType>),
     ) -> bool {
         if effect.is_none() && operation.is_none() {
             return false;
@@ -388,7 +389,7 @@ impl Actor {
             self.replays.keep(print, operation.print, operation.answer.clone(), at.stamp);
         }
         let record = Record { group: self.id.clone(), at: at.stamp, effect, operation };
-        keep(&record);
+        keep(&record, self.group().map(|group| group.profile.kind));
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
         self.open.push(Applied { effect: record.effect, undo, print });
         true

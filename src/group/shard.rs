@@ -282,7 +282,7 @@ impl Shard {
             let mut guest = actor.borrow_mut();
             guest.queued = false;
             let waited = guest.mailbox.len() as i64;
-            let steps = guest.take_batch(at, |record| batch.push(record));
+            let steps = guest.take_batch(at, |record, kind| batch.push_of(record, kind));
             self.metrics().mail.add(guest.mailbox.len() as i64 - waited);
             self.now.set(Instant::now());
             self.perform(&mut guest, steps);

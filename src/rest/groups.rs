@@ -228,10 +228,9 @@ pub(super) async fn online(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::new().with("OnlineMemberNum", inspected.online))
 }
 
-/// Where pages of the list of all groups go on, and how many groups were there at its first page: the vendor's `Next` is a
-/// number, ours is how many groups were told.
+/// Where pages of the list of all groups go on: the vendor's `Next` is a number, ours is how many groups were told.
 #[derive(Default)]
-pub struct Cursors(Mutex<HashMap<Page, (GroupId, u64)>>);
+pub struct Cursors(Mutex<HashMap<Page, GroupId>>);
 
 /// The type asked for, and how many groups were told before.
 type Page = (Option<GroupType>, usize);
@@ -240,11 +239,11 @@ type Page = (Option<GroupType>, usize);
 const CURSORS_MAX: usize = 256;
 
 impl Cursors {
-    fn find(&self, kind: Option<GroupType>, next: usize) -> Option<(GroupId, u64)> {
+    fn find(&self, kind: Option<GroupType>, next: usize) -> Option<GroupId> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, next)).cloned()
     }
 
-    fn keep(&self, kind: Option<GroupType>, next: usize, after: (GroupId, u64)) {
+    fn keep(&self, kind: Option<GroupType>, next: usize, after: GroupId) {
         let mut cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cursors.len() >= CURSORS_MAX {
             cursors.clear();
@@ -257,7 +256,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let limit = call.body.count("Limit")?.filter(|limit| *limit > 0).unwrap_or(LIST_GROUPS_MAX).min(LIST_GROUPS_MAX);
     let next = call.body.count("Next")?.unwrap_or(0);
     let kind = call.body.text("GroupType")?.map(|text| self::kind(&text)).transpose()?;
-    let (mut after, known_total) = call.rest.cursors.find(kind, next).unzip();
+    let mut after = call.rest.cursors.find(kind, next);
     // Groups told before that nobody remembers are counted again.
     let mut to_skip = if after.is_some() { 0 } else { next };
     let mut found: Vec<GroupId> = Vec::new();
@@ -274,32 +273,14 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
             on => break (page.total, on),
         }
     };
-    let total = match (kind, known_total) {
-        (None, _) => total,
-        (Some(_), Some(total)) => total,
-        (Some(_), None) => count(call, kind).await?,
-    };
     let told = match more {
         None => 0,
         Some(on) => {
             let told = next + found.len();
-            call.rest.cursors.keep(kind, told, (on, total));
+            call.rest.cursors.keep(kind, told, on);
             told
         }
     };
     let list: Vec<_> = found.iter().map(|group| json!({"GroupId": group.as_str()})).collect();
     Ok(Answer::new().with("TotalCount", total).with("GroupIdList", list).with("Next", told))
-}
-
-/// How many groups of a type there are; the store counts only all.
-async fn count(call: &Call<'_>, kind: Option<GroupType>) -> Result<u64, Refusal> {
-    let (mut total, mut after) = (0, None);
-    loop {
-        let page = call.ask_store(|store, done| store.list(after, kind, LIST_GROUPS_MAX, done)).await?;
-        total += page.groups.len() as u64;
-        match page.next {
-            None => return Ok(total),
-            on => after = on,
-        }
-    }
 }

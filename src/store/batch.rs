@@ -13,8 +13,8 @@ use crate::domain::record::{Effect, Record};
 pub(super) enum Turn {
     /// A group began; whatever was there under its id is gone.
     Began(GroupId, GroupType, Option<UserId>, Vec<UserId>),
-    /// A group is gone with all its members.
-    Ended(GroupId),
+    /// A group is gone with all its members; its type, where whoever ended it has told.
+    Ended(GroupId, Option<GroupType>),
     /// Users are members now.
     Joined(GroupId, Vec<UserId>),
     /// Users are neither members nor owners any more.
@@ -24,15 +24,15 @@ pub(super) enum Turn {
 }
 
 impl Turn {
-    /// What a record changes, where it changes anything of this kind.
-    pub(super) fn of(record: &Record) -> Option<Self> {
+    /// What a record changes, where it changes anything of this kind; `kind` is that of the group before it.
+    pub(super) fn of(record: &Record, kind: Option<GroupType>) -> Option<Self> {
         let group = || record.group.clone();
         match record.effect.as_ref()? {
             Effect::Created { profile, members } => {
                 let users = members.iter().map(|(user, _)| user.clone()).collect();
                 Some(Self::Began(group(), profile.kind, profile.owner.clone(), users))
             }
-            Effect::Dissolved => Some(Self::Ended(group())),
+            Effect::Dissolved => Some(Self::Ended(group(), kind)),
             Effect::Joined { members } => Some(Self::Joined(group(), members.iter().map(|(user, _)| user.clone()).collect())),
             Effect::Left { users } => Some(Self::Left(group(), users.clone())),
             Effect::Changed { .. } | Effect::Deleted { .. } => None,
@@ -58,8 +58,14 @@ pub struct Batch {
 impl Batch {
     /// Adds a record.
     pub fn push(&mut self, record: &Record) {
+        self.push_of(record, None);
+    }
+
+    /// Adds a record of a group that was of this type before it: without that, the number of groups of its type is told a little
+    /// late where it ends the group.
+    pub fn push_of(&mut self, record: &Record, kind: Option<GroupType>) {
         self.put(&EntryRef::Command(record));
-        self.turns.extend(Turn::of(record));
+        self.turns.extend(Turn::of(record, kind));
     }
 
     /// Adds a user who was seen for the first time; a second time does no harm.

@@ -125,7 +125,7 @@ pub struct Page {
     pub groups: Vec<GroupId>,
     /// Where to go on; `None`: there are no more.
     pub next: Option<GroupId>,
-    /// How many groups there are in all, of every type.
+    /// How many groups there are in all of the type that was asked for, or of every type.
     pub total: u64,
 }
 

@@ -330,7 +330,7 @@ mod tests {
         (0..10).for_each(|n| users.leave(&all[n as usize], connection(n)));
         drop(all);
         assert_eq!(users.due(0).len(), 10);
-        (0..10).for_each(|n| drop(lock(&users.line).fresh.push_back(name(n))));
+        lock(&users.line).fresh.extend((0..10).map(name));
         users.sweep(&windows, 0);
         assert_eq!(users.len(), 9_990);
     }

@@ -23,8 +23,7 @@ const CONFIG: &str = "tallycast.toml";
 
 /// Everything that limits a caller, off. Pings stay: real servers send them.
 const UNLIMITED: &str = "\
-counter_writes_max = 0
-counter_reads_max = 0
+counter_window = 0
 connections_per_user_max = 0
 connections_per_address_max = 0
 frames_per_second_max = 0

@@ -89,7 +89,7 @@ impl World {
                 replays_left: true,
                 random: 7,
             };
-            let steps = self.actor.take_batch(moment, |_| {});
+            let steps = self.actor.take_batch(moment, |_, _| {});
             self.perform(steps);
             if self.actor.phase == Phase::Committing {
                 let steps = match commits > 0 || first {

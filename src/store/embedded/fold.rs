@@ -8,10 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 use redb::{ReadableTable, Table as Rows, WriteTransaction};
 
 use super::block::GroupChange;
+use super::kinds;
 use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
 use super::table::TableError;
 use crate::domain::group::{self, Group};
-use crate::domain::member::Member;
+use crate::domain::member::{GroupType, Member};
 use crate::domain::name::{GroupId, UserId};
 use crate::domain::record::Effect;
 use crate::store::Relation;
@@ -20,6 +21,7 @@ use crate::store::Relation;
 #[derive(Debug, Default)]
 struct Row {
     owner_before: Option<UserId>,
+    kind_before: Option<GroupType>,
     /// Without its members.
     group: Option<Box<Group>>,
     /// Nobody who is in the table is a member any more.
@@ -71,7 +73,8 @@ impl Fold {
                 let stored = rows.get(record.group.as_str())?;
                 let group = stored.map(|row| rows::decode_group(&record.group, row.value())).transpose().map_err(TableError::Damaged)?;
                 let owner_before = group.as_ref().and_then(|group| group.profile.owner.clone());
-                place.insert(Row { owner_before, group, ..Row::default() })
+                let kind_before = group.as_ref().map(|group| group.profile.kind);
+                place.insert(Row { owner_before, kind_before, group, ..Row::default() })
             }
         };
         row.apply(effect);
@@ -98,6 +101,7 @@ impl Fold {
                 Some(group) => drop(table.insert(id.as_str(), rows::encode_group(&id, group).as_slice())?),
                 None => drop(table.remove(id.as_str())?),
             }
+            kinds::change(transaction, &id, row.kind_before, row.group.as_ref().map(|group| group.profile.kind))?;
             members.write(&id, row)?;
         }
         Ok(())

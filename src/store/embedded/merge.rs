@@ -54,7 +54,7 @@ pub(super) fn read_behind(segments: &Segments, from: Position, to: Position, ove
             match entry.map_err(TableError::Damaged)? {
                 Entry::Account(user) => turns.push(Turn::Seen(user)),
                 Entry::Command(record) => {
-                    turns.extend(Turn::of(&record));
+                    turns.extend(Turn::of(&record, None));
                     if let Some(effect) = record.effect {
                         behind.add(lsn, record.group, effect);
                     }

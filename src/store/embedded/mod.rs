@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod identity;
 mod intake;
 mod journal;
+mod kinds;
 mod label;
 mod merge;
 mod merger;

@@ -31,7 +31,8 @@ struct Dated<T> {
 enum Touched {
     User(UserId),
     Account(UserId),
-    Group(GroupId, i64),
+    /// With the type of which there is one more or less.
+    Group(GroupId, Option<GroupType>, i64),
 }
 
 /// All that is committed and not merged.
@@ -53,7 +54,7 @@ impl Overlay {
             self.turns += 1;
             match turn {
                 Turn::Began(group, kind, owner, members) => {
-                    self.set_group(lsn, &group, Some(kind));
+                    self.set_group(lsn, &group, Some(kind), Some(kind));
                     let owner_alone = owner.iter().filter(|owner| !members.contains(owner)).cloned().collect::<Vec<_>>();
                     for user in members {
                         let relation = Relation { member: true, owner: owner.as_ref() == Some(&user) };
@@ -67,7 +68,10 @@ impl Overlay {
                     self.log.push_back((lsn, Touched::Account(user.clone())));
                     self.accounts.insert(user, lsn);
                 }
-                Turn::Ended(group) => self.set_group(lsn, &group, None),
+                Turn::Ended(group, kind) => {
+                    let kind = kind.or_else(|| self.kind_of(&group).flatten());
+                    self.set_group(lsn, &group, None, kind);
+                }
                 Turn::Joined(group, users) => users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Joined)),
                 Turn::Left(group, users) => users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Left)),
             }
@@ -92,7 +96,7 @@ impl Overlay {
                         self.accounts.remove(&user);
                     }
                 }
-                Touched::Group(group, _) => {
+                Touched::Group(group, ..) => {
                     if self.groups.get(&group).is_some_and(|state| state.lsn <= merged) {
                         self.groups.remove(&group);
                     }
@@ -138,18 +142,18 @@ impl Overlay {
         self.groups.range::<GroupId, _>((from, Bound::Unbounded)).map(|(group, state)| (group, state.what))
     }
 
-    /// By how many groups there are more than in a table that has all up to `merged`.
-    pub(super) fn balance(&self, merged: Lsn) -> i64 {
+    /// By how many groups, of one type or of all, there are more than in a table that has all up to `merged`.
+    pub(super) fn balance(&self, merged: Lsn, wanted: Option<GroupType>) -> i64 {
         let of = |(lsn, touched): &(Lsn, Touched)| match touched {
-            Touched::Group(_, balance) if *lsn > merged => *balance,
+            Touched::Group(_, kind, balance) if *lsn > merged && (wanted.is_none() || wanted == *kind) => *balance,
             _ => 0,
         };
         self.log.iter().map(of).sum()
     }
 
-    fn set_group(&mut self, lsn: Lsn, group: &GroupId, what: Option<GroupType>) {
+    fn set_group(&mut self, lsn: Lsn, group: &GroupId, what: Option<GroupType>, kind: Option<GroupType>) {
         self.groups.insert(group.clone(), Dated { turn: self.turns, lsn, what });
-        self.log.push_back((lsn, Touched::Group(group.clone(), if what.is_some() { 1 } else { -1 })));
+        self.log.push_back((lsn, Touched::Group(group.clone(), kind, if what.is_some() { 1 } else { -1 })));
     }
 
     fn set_user(&mut self, lsn: Lsn, user: UserId, group: &GroupId, change: Change) {

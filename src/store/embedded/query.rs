@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use redb::{ReadTransaction, ReadableTableMetadata};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Value};
 
+use super::kinds;
 use super::overlay::Overlay;
 use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
 use super::table::TableError;
@@ -84,13 +85,33 @@ pub(super) struct Stretch {
 /// Groups of the table; one more than asked for, to see whether there are more.
 pub(super) fn list(view: &ReadTransaction, wanted: &Wanted) -> Result<Stretch, TableError> {
     let groups = view.open_table(GROUPS)?;
+    let Some(kind) = wanted.kind else { return stretch(&groups, wanted, groups.len()?, |_| true) };
+    match kinds::count(view, kind)? {
+        Some(total) => stretch(&view.open_table(kinds::table_of(kind))?, wanted, total, |()| true),
+        None => {
+            let is_wanted = |row: &[u8]| rows::kind_of(row) == Some(kind);
+            let mut total = 0;
+            for entry in groups.iter()? {
+                total += u64::from(is_wanted(entry?.1.value()));
+            }
+            stretch(&groups, wanted, total, is_wanted)
+        }
+    }
+}
+
+fn stretch<V: Value + 'static>(
+    groups: &impl ReadableTable<&'static str, V>,
+    wanted: &Wanted,
+    total: u64,
+    is_wanted: impl Fn(V::SelfType<'_>) -> bool,
+) -> Result<Stretch, TableError> {
     let after = wanted.after.as_ref().map_or("", |after| after.as_str());
-    let mut stretch = Stretch { found: BTreeMap::new(), horizon: None, total: groups.len()? };
+    let mut stretch = Stretch { found: BTreeMap::new(), horizon: None, total };
     for (scanned, entry) in groups.range::<&str>((Bound::Excluded(after), Bound::Unbounded))?.enumerate() {
         let (key, row) = entry?;
         let id = rows::group(key.value()).ok_or_else(|| TableError::Damaged("the id of a group is no name".to_owned()))?;
         let enough = scanned == LIST_SCAN_MAX || stretch.found.len() == wanted.limit();
-        if rows::kind_of(row.value()).is_some_and(|kind| wanted.wants(kind)) {
+        if is_wanted(row.value()) {
             stretch.found.insert(id.clone(), ());
         }
         if enough {
@@ -122,6 +143,6 @@ impl Stretch {
         let more = found.len() > wanted.limit();
         let groups: Vec<GroupId> = found.into_keys().take(wanted.limit()).collect();
         let next = if more { groups.last().cloned() } else { horizon };
-        Page { groups, next, total: total.saturating_add_signed(overlay.balance(merged)) }
+        Page { groups, next, total: total.saturating_add_signed(overlay.balance(merged, wanted.kind)) }
     }
 }

@@ -11,6 +11,7 @@ use super::behind::Behind;
 use super::disk::{Disk, DiskFile, read_range, write_zeros};
 use super::identity::StoreId;
 use super::journal::Position;
+use super::kinds;
 use super::label::Label;
 use super::merge::{merge_some, read_behind};
 use super::merger::merge_bytes_max;
@@ -95,6 +96,7 @@ impl Recovered {
     /// Merges all and notes under which conditions the store is kept from now on.
     fn settle(&mut self, place: &Place, options: &Options) -> Result<(), TableError> {
         (self.meta.boot, self.meta.home) = (place.boot.clone(), place.home.clone());
+        kinds::complete(&self.table, &self.meta)?;
         while self.meta.merged.lsn < self.end.lsn {
             let bytes_max = merge_bytes_max(&options.limits);
             let (merged, bytes) = merge_some(&self.table, &self.segments, &self.meta, self.end, bytes_max)?;

@@ -19,10 +19,10 @@ use tallycast::domain::record::{Effect, Operation, Record};
 use tallycast::domain::replay::PrintKeys;
 use tallycast::domain::throttle::Window;
 use tallycast::group::actor::{Actor, Moment, Phase, Step};
-use tallycast::group::{Ask, Command, Door, Limits, Origin};
+use tallycast::group::{Ask, Command, Door, Limits, Origin, Sought};
 use tallycast::protocol::answer::Data;
 use tallycast::store::Loaded;
-use tallycast::users::{ConnId, User, Users};
+use tallycast::users::{ConnId, User, Users, Windows};
 
 use crate::bytes::Bytes;
 
@@ -83,8 +83,7 @@ impl World {
         // A throttle in some inputs alone: it would hide the rest.
         let window = Window { calls_max: if options & 1 == 1 { 5 } else { 0 }, millis: 500 };
         let limits = Limits {
-            writes: window,
-            reads: window,
+            windows: Windows { writes: window, reads: window, memberships: window },
             replay_millis: REPLAY_MILLIS,
             replay_answers_max: 0,
             keys_max: KEYS_MAX,
@@ -154,7 +153,7 @@ impl World {
                 self.ask(who, Ask::Create(new), Origin::Socket);
             }
             14 => self.ask(who, Ask::Online, Origin::Socket),
-            15 => self.ask(who, Ask::Inspect, Origin::Backend),
+            15 => self.ask(who, Ask::Inspect(Sought::EVERYBODY), Origin::Backend),
             16..19 => self.take(),
             19 => self.end_commit(true),
             20 => self.end_commit(false),
@@ -201,7 +200,7 @@ impl World {
             random: 7,
         };
         let open = &mut self.open;
-        let steps = self.actor.take_batch(at, |record| open.push(record.clone()));
+        let steps = self.actor.take_batch(at, |record, _| open.push(record.clone()));
         self.perform(steps);
         assert_eq!(self.open.is_empty(), self.actor.phase == Phase::Ready, "what is kept is committed, and nothing else");
         self.check();

@@ -81,7 +81,10 @@ impl Model {
                 assert!(self.exists);
                 assert_eq!((&map(&snapshot.counters), snapshot.version), (&self.counters, self.version));
             }
-            (_, Ok(Data::Inspected(inspected))) => self.check(Some(&inspected.group)),
+            (_, Ok(Data::Inspected(inspected))) => {
+                assert!(self.exists);
+                assert_eq!(inspected.kept, inspected.members.len());
+            }
             (_, Err(refusal)) if refusal.code == Code::NoSuchGroup => assert!(!self.exists),
             (Asked::Create, Err(refusal)) => assert!(self.exists || refusal.code == Code::Internal),
             _ => {}
