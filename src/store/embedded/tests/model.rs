@@ -209,10 +209,12 @@ fn live(rig: &Rig, engine: &Engine, life: &Life, start: &Model) -> (Vec<Model>, 
     if matches!(life.end, End::Close) || models.len() % 2 == 0 {
         (0..open).for_each(|_| told.recv().unwrap());
     }
-    // Where the power may fail at any moment, it may do so under a question, too.
-    let lasts = !matches!(life.end, End::PowerOffAt(_) | End::PowerOffTwice(..));
-    if lasts && acknowledged.load(Ordering::SeqCst) == models.len() - 1 {
-        models[models.len() - 1].check_overlay(engine);
+    if acknowledged.load(Ordering::SeqCst) == models.len() - 1 {
+        // A power cut in the midst of the look would be taken for its result.
+        rig.disk.clear_fate();
+        if !rig.disk.is_dead() {
+            models[models.len() - 1].check_overlay(engine);
+        }
     }
     let acknowledged = acknowledged.load(Ordering::SeqCst);
     (models, acknowledged)
