@@ -1,6 +1,7 @@
 //! A whole gateway in this process, and what a stranger's socket sees of it: the doors are fuzzed as they stand, from the
 //! first byte of a connection to the last.
 
+use std::sync::Arc;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,7 +44,7 @@ impl Gateway {
             .flag("fuzz", "limits.counter_window", Some("0s"))
             .flag("fuzz", "limits.replay_window", Some("1s"));
         let config = sources.read().unwrap_or_else(|faults| panic!("{faults}"));
-        let server = Server::start(&config, Router::new(), Box::new(|words| panic!("{words}"))).expect("a gateway");
+        let server = Server::start(&config, Router::new(), Arc::new(|words| panic!("{words}"))).expect("a gateway");
         Self { server: Some(server), _folder: folder, connections: 0 }
     }
 
