@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
+use crate::control::Control;
 use crate::domain::throttle::Window;
 use crate::gateway::{self, Addresses, Door, Gate, Origins};
 use crate::group;
@@ -60,6 +61,7 @@ pub struct Server {
     pub audit: Audit,
     /// Where it listens, the first address of all.
     pub address: SocketAddr,
+    control: Option<Control>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     began: Instant,
@@ -84,6 +86,8 @@ impl Server {
         let of_store = on_fatal.clone();
         let store = Store::open(&store_options(config), Box::new(move |why| of_store(format!("the store cannot go on: {why}"))))?;
         let opened_in = opening.elapsed();
+        let control = Control::open(&config.store.path, store.clone());
+        let control = control.inspect_err(|error| tracing::warn!("no backup can be taken while the gateway runs: {error}")).ok();
         let users = Users::new(config.app.admins.clone(), config.limits.connections_per_user_max);
         let node = Arc::new(Node::new(store, users, group_limits(config), shards));
         let limits = &config.limits;
@@ -124,7 +128,7 @@ impl Server {
         });
         let shards = threads.collect::<anyhow::Result<_>>()?;
         let address = addresses[0];
-        Ok(Self { node, gate, keys, audit, address, stop, shards, began: opening })
+        Ok(Self { node, gate, keys, audit, address, control, stop, shards, began: opening })
     }
 
     /// Says to whoever asks that clients should be sent elsewhere. Everything is served still.
@@ -140,6 +144,7 @@ impl Server {
         self.stop.send_replace(true);
         let sound = self.shards.into_iter().map(JoinHandle::join).fold(true, |sound, ended| sound & ended.is_ok());
         self.audit.flush();
+        self.control.map(Control::close);
         self.node.store.clone().close().context("the store did not end cleanly")?;
         anyhow::ensure!(sound, "a shard has panicked");
         tracing::info!(

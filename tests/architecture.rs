@@ -9,7 +9,7 @@ const LINES_MAX: usize = 500;
 const MAY_UNWRAP: [&str; 0] = [];
 
 /// Each module, lowest floor first, and all that it may use. `metrics` and `seldom` are leaves beside the floors.
-const SEES: [(&str, &str); 16] = [
+const SEES: [(&str, &str); 17] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("auth", "domain"),
@@ -22,8 +22,9 @@ const SEES: [(&str, &str); 16] = [
     ("gateway", "domain protocol auth store users group metrics seldom clock"),
     ("rest", "domain protocol auth store users group metrics seldom clock"),
     ("config", "domain auth"),
-    ("server", "domain protocol auth store users group gateway rest config metrics seldom clock"),
-    ("cli", "domain protocol auth store users group gateway rest config metrics seldom server clock"),
+    ("control", "store"),
+    ("server", "domain protocol auth store users group gateway rest config metrics seldom clock control"),
+    ("cli", "domain protocol auth store users group gateway rest config metrics seldom clock control server"),
     ("main", "cli"),
     ("lib", ""),
 ];

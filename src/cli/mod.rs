@@ -1,13 +1,17 @@
 //! The command line: what can be asked for, and which exit code comes of it. The only place where errors become text
 //! on standard error; it knows no rule of the gateway.
 
+mod backup;
 pub mod bench;
 mod check_config;
 mod demo;
 pub mod log;
+mod repair;
+mod restore;
 mod serve;
 mod temporary;
 mod usersig;
+mod verify;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,6 +21,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Faults, Sources};
+use crate::store::{Copied, UpkeepError};
 
 /// A self-hosted realtime gateway for group counters.
 #[derive(Parser)]
@@ -36,6 +41,14 @@ enum Command {
     Usersig(usersig::Args),
     /// Say all that is wrong with a configuration.
     CheckConfig(check_config::Args),
+    /// Make a consistent copy of the store, of a running gateway too.
+    Backup(backup::Args),
+    /// Make a store of a backup, with new epochs.
+    Restore(restore::Args),
+    /// Read all of a store that is not in use, or of a backup, and name what is damaged.
+    Verify(verify::Args),
+    /// Save what can be read of a damaged store, and say what is lost.
+    Repair(repair::Args),
     /// Put a gateway under load, and see what it did.
     Bench(Box<bench::Args>),
 }
@@ -64,6 +77,10 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Usersig(args) => usersig::run(args).map(|()| ExitCode::SUCCESS),
         Command::CheckConfig(args) => check_config::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => verify::run(&args),
+        Command::Repair(args) => repair::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(*args),
     };
     match done {
@@ -73,7 +90,8 @@ pub fn main() -> ExitCode {
                 // Standard error may be closed; there is nobody left to tell then.
                 let _ = writeln!(std::io::stderr(), "tallycast: {error:#}");
             }
-            if error.is::<Faults>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let unfit = matches!(error.downcast_ref(), Some(UpkeepError::Unfit(_)));
+            if unfit || error.is::<Faults>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -82,4 +100,9 @@ pub fn main() -> ExitCode {
 fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output cannot be written")
+}
+
+/// What a copy holds, in words.
+fn holds(copied: &Copied) -> String {
+    format!("{} groups, {} members, {} accounts", copied.groups, copied.members, copied.accounts)
 }

@@ -87,8 +87,11 @@ pub(super) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let leave = connection.clone().talk(&mut socket, &stream).await;
     // Whoever looks at the time has nothing more to say here, however long it takes to get through the turnstile.
     connection.bell.closing.borrow_mut().get_or_insert(Close::NORMAL);
-    drop(socket);
     connection.door.turnstile.pass().await;
+    connection.leave(&leave);
+    // The library has the answer to a close frame ready. Nothing may follow it, so it is written now.
+    let _ = socket.flush();
+    drop(socket);
     Box::pin(connection.part(stream, leave)).await;
 }
 
@@ -193,11 +196,7 @@ impl Connection {
                 // A control frame may stand between fragments: it is no part of their message.
                 Message::Ping(payload) | Message::Pong(payload) => wire.unfinished = wire.unfinished.saturating_sub(payload.len() + 6),
                 Message::Binary(_) => return Next::Leave(Leave::Close(Close::BINARY)),
-                Message::Close(_) => {
-                    // The library has the answer ready and writes it now.
-                    let _ = socket.flush();
-                    return Next::Leave(Leave::Gone);
-                }
+                Message::Close(_) => return Next::Leave(Leave::Gone),
                 Message::Frame(_) => {}
             }
         }

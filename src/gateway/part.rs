@@ -16,10 +16,15 @@ use crate::protocol::frame;
 use crate::seldom;
 
 impl Connection {
+    /// Nothing is said to it from now on but what its end demands.
+    pub(super) fn leave(&self, leave: &Leave) {
+        self.tell_why(leave);
+        self.leave_user();
+    }
+
+    /// Ends a connection that has left.
     pub(super) async fn part(self: Rc<Self>, stream: Rc<TcpStream>, leave: Leave) {
         let shard = self.door.shard.clone();
-        self.tell_why(&leave);
-        self.leave_user();
         if let Leave::Close(close) = leave {
             shard.metrics().closed(close.code);
             let mut bytes = Vec::with_capacity(128);

@@ -25,7 +25,7 @@ use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
 use crate::seldom;
-use crate::store::{Batch, CommitError, Lsn};
+use crate::store::{Batch, CommitError, LoadError, Lsn};
 use crate::users::ConnId;
 
 /// Groups that one shard loads from the store at the same time.
@@ -210,7 +210,13 @@ impl Shard {
                     Err(e) => {
                         seldom!(error, ("group", 0), %group, "cannot load a group: {e}");
                         self.forget(&group);
-                        let refusal = Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000);
+                        let refusal = match e {
+                            LoadError::Damaged(_) => Refusal::new(
+                                Code::Internal,
+                                "the group cannot be read: the server's store is damaged, and its operator told",
+                            ),
+                            _ => Refusal::new(Code::Internal, "the group cannot be read at the moment: try again").after(1000),
+                        };
                         let mail = std::mem::take(&mut actor.borrow_mut().mailbox);
                         self.metrics().mail.add(-(mail.len() as i64));
                         for command in mail {

@@ -14,6 +14,7 @@ pub use batch::Batch;
 #[cfg(feature = "fuzzing")]
 pub use embedded::fuzzing;
 pub use embedded::stats::{JournalStats, SYNC_BOUNDS_MICROS, Stats, SyncStats, TableStats};
+pub use embedded::upkeep::{Copied, Finding, Repaired, UpkeepError, Verified, backup_at_rest, receive_backup, repair, restore, verify};
 pub use options::{Clock, Durability, Limits, Options};
 pub use trouble::{Trouble, TroubleKind};
 
@@ -59,6 +60,9 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
+    /// The folder is no store that can be opened, with what it is.
+    #[error("{0}")]
+    NoStore(String),
     /// The operating system said no.
     #[error("cannot open the store: {0}")]
     Io(String),
@@ -184,6 +188,13 @@ impl Store {
     /// Grows when continuity cannot be proved: answered commits may be lost. Fixed while the store is open; the first is 1.
     pub fn generation(&self) -> u64 {
         self.0.generation()
+    }
+
+    /// Tells all of it, as it is at one moment, for `receive_backup`: everything that was answered before the call, and maybe
+    /// more. Blocks until it is told, and reads much of the disk; commits go on meanwhile. Whoever reads must go on reading,
+    /// for as long as it takes no segment of the journal can go.
+    pub fn tell(&self, to: &mut dyn std::io::Write) -> Result<(), UpkeepError> {
+        self.0.tell(to)
     }
 
     /// Figures of now.

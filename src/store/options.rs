@@ -34,6 +34,8 @@ pub struct Limits {
     pub sync_every: Duration,
     /// Commits wait while more than this is unmerged; it bounds memory and the time of a start after a crash.
     pub unmerged_bytes_max: u64,
+    /// How often the whole table is read to find damage; zero: never.
+    pub check_every: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             merge_after: Duration::from_secs(5),
             sync_every: Duration::from_millis(100),
             unmerged_bytes_max: 64 << 20,
+            check_every: Duration::from_secs(24 * 3600),
         }
     }
 }

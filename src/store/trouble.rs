@@ -11,19 +11,22 @@ pub enum TroubleKind {
     DiskFull,
     /// The process or the machine has no descriptors left, and the store needs one.
     NoDescriptors,
+    /// A part of the store is not what was written. What is on it is refused; it does not pass.
+    Damaged,
     /// The next segment of the journal cannot be made for another reason. Writes go on until the present one is full.
     SegmentFailing,
 }
 
 impl TroubleKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::DiskFull, Self::NoDescriptors, Self::SegmentFailing];
+    pub const ALL: [Self; 4] = [Self::DiskFull, Self::NoDescriptors, Self::Damaged, Self::SegmentFailing];
 
     /// A name for metrics and machines, which never changes.
     pub fn name(self) -> &'static str {
         match self {
             Self::DiskFull => "disk_full",
             Self::NoDescriptors => "no_descriptors",
+            Self::Damaged => "damaged",
             Self::SegmentFailing => "segment_failing",
         }
     }
@@ -45,6 +48,7 @@ impl fmt::Display for Trouble {
         let what = match self.kind {
             TroubleKind::DiskFull => "the store's disk is full: free some space; until then writes are refused and reads go on",
             TroubleKind::NoDescriptors => "the store gets no descriptor: raise the limit of open files, or close connections",
+            TroubleKind::Damaged => "the store is damaged: what is there is refused; stop, look with `tallycast verify`, restore a backup",
             TroubleKind::SegmentFailing => "the next segment of the journal cannot be made: look at the store's folder",
         };
         write!(f, "{what} ({})", self.words)

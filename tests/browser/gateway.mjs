@@ -1,7 +1,7 @@
 // Starts and ends the real program for the tests of the page, and talks to it apart from the page under test.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -21,21 +21,29 @@ export class Gateway {
   #child = null;
   #data = null;
   #variables;
+  #settings;
   port = 0;
 
-  /** `variables` are added to the program's environment. */
-  constructor(variables = {}) {
+  /** `variables` are added to the program's environment. Where `settings`, the text of a configuration, is given, it is no demo. */
+  constructor(variables = {}, settings = null) {
     this.#variables = variables;
+    this.#settings = settings;
   }
 
   get base() {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Starts the demo: on a free port at first, on the same port and data after that. */
+  /** Starts the program: on a free port at first, on the same port and data after that. */
   async start() {
     this.#data ??= await mkdtemp(join(tmpdir(), 'tallycast-page-'));
-    const args = ['demo', '--listen', `127.0.0.1:${this.port}`, '--data', this.#data];
+    const command = ['demo'];
+    if (this.#settings !== null) {
+      const file = join(this.#data, 'tallycast.toml');
+      await writeFile(file, this.#settings, { mode: 0o600 });
+      command.splice(0, 1, 'serve', '--config', file);
+    }
+    const args = [...command, '--listen', `127.0.0.1:${this.port}`, '--data', join(this.#data, 'store')];
     this.#child = spawn(BIN, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.#variables } });
     this.port = await listeningPort(this.#child);
   }

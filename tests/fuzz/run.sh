@@ -16,19 +16,24 @@ SANITIZER=${SANITIZER:-none}
 # The versions that Tallycast is built with. What only fuzzing needs is added to them.
 cp "$ROOT/Cargo.lock" Cargo.lock
 
+# In memory where there is room for it: nothing of it is to survive a loss of power.
+memory=/dev/shm
+folder=$(mktemp -d -p "$memory" 2>/dev/null || mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
 if [ "${1:-}" = test ]; then
     # In the folder of Tallycast's own tests: most of what is needed is there already.
-    exec cargo test --target-dir "$ROOT/target"
+    TMPDIR=$folder cargo test --target-dir "$ROOT/target"
+    exit
 fi
 
 seconds=${1:?how many seconds for each target}
 shift
 mapfile -t targets < <(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sed -nE 's/^path = "targets\/(.*)\.rs"$/\1/p' Cargo.toml; fi)
 
-if ! cargo fuzz --version 2>/dev/null | grep -qF "$CARGO_FUZZ"; then
+export PATH="$ROOT/target/tools/bin:$PATH"
+cargo fuzz --version 2>/dev/null | grep -qF "$CARGO_FUZZ" ||
     cargo install cargo-fuzz --version "$CARGO_FUZZ" --locked --root "$ROOT/target/tools"
-    export PATH="$ROOT/target/tools/bin:$PATH"
-fi
 
 # The stable compiler can instrument code; it only must be told that it may.
 export RUSTC_BOOTSTRAP=1
@@ -36,10 +41,6 @@ build=(--fuzz-dir . --target-dir "$ROOT/target/fuzz" --sanitizer "$SANITIZER" --
     --features libfuzzer)
 if [ ${#targets[@]} -eq 1 ]; then cargo fuzz build "${build[@]}" "${targets[0]}"; else cargo fuzz build "${build[@]}"; fi
 
-# In memory where there is room for it: nothing of it is to survive a loss of power.
-memory=/dev/shm
-folder=$(mktemp -d -p "$memory" 2>/dev/null || mktemp -d)
-trap 'rm -rf "$folder"' EXIT
 host=$(rustc -vV | sed -n 's/^host: //p')
 failed=()
 for target in "${targets[@]}"; do

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant};
 
 use crate::commands::increase;
-use crate::raw::{CLOSE, RawClient};
+use crate::raw::{CLOSE, RawClient, TEXT, frame};
 use crate::rest_client::Address;
 use crate::server::{Server, Setup};
 
@@ -240,4 +240,17 @@ async fn a_second_signal_ends_the_wait_and_everything_else() {
     server.user("ann").await.ask(json!({"cmd": "ping"})).await.ok();
     server.signal("INT");
     assert_eq!(server.exit().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn nothing_follows_the_answer_to_a_close() {
+    // One shard: then an answer that needs no disk is always ready a moment after its question.
+    let server = Setup::new().set("shards", 1).start().await;
+    let room = server.user("ann").await.create("AVChatRoom").await;
+    let mut bob = RawClient::user(server.addr(), "bob").await;
+    let ask = json!({"id": 1, "cmd": "getGroupOnlineMemberCount", "groupID": room}).to_string();
+    let mut bytes = frame(true, TEXT, ask.as_bytes()).repeat(5);
+    bytes.extend(frame(true, CLOSE, &1000u16.to_be_bytes()));
+    bob.send(&bytes).await;
+    bob.expect_close(1000).await;
 }

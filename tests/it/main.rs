@@ -2,6 +2,7 @@
 //! They know the contract and nothing of what is inside the server.
 
 mod avchat;
+mod backup;
 mod bench;
 mod bench_proxy;
 mod client;

@@ -4,7 +4,7 @@
 import { EVENT } from './names.js';
 
 const WAIT_MS_MIN = 1_000;
-// A sig that has less than this left, and had more, hurries.
+// A sig that has less than this left, and less than half of its life, hurries.
 const SHORT_MS = 60_000;
 // Browsers take a longer one for none at all.
 const WAIT_MS_MAX = 2_000_000_000;
@@ -42,7 +42,7 @@ export function makeRenewal(env, emit) {
     begin(life = NaN, left, renew) {
       armed = true;
       const wait = PART * (left <= life * BELIEVED_PART || left > life ? life : left);
-      if (wait >= SHORT_MS || wait >= PART * life) {
+      if (wait >= SHORT_MS || wait > (PART * life) / 2) {
         shortest = WAIT_MS_MIN;
         return alarm(Math.min(WAIT_MS_MAX, wait), renew);
       }

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 /// An open file. Reads and writes are of all the bytes, or an error.
 pub(super) trait DiskFile: Send + Sync + std::fmt::Debug {
@@ -46,6 +47,8 @@ pub(super) trait Disk: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Returns when all names are safe.
     fn sync_dir(&self) -> io::Result<()>;
+    /// What tells this folder from a copy of it; it stays as it is for as long as the folder is not copied.
+    fn home(&self) -> io::Result<String>;
     /// Takes the folder for this process; `None` where another has it.
     fn lock(&self) -> io::Result<Option<Lock>>;
     /// The bytes that are free; `None` where that cannot be told.
@@ -179,6 +182,15 @@ impl Disk for Folder {
         Some((room.blocks_available() as u64).saturating_mul(room.fragment_size() as u64))
     }
 
+    /// Number and birth of the file `LOCK`: a copy has others, while a folder that is moved on its file system keeps them.
+    /// Where births are not known, the last change of the file's own data stands for it: nobody changes this file.
+    fn home(&self) -> io::Result<String> {
+        let about = std::fs::metadata(self.path.join("LOCK"))?;
+        let born = about.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let since = born.map_or_else(|| format!("c{}.{:09}", about.ctime(), about.ctime_nsec()), |born| format!("b{}", born.as_nanos()));
+        Ok(format!("{}-{since}", about.ino()))
+    }
+
     fn lock(&self) -> io::Result<Option<Lock>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(self.path.join("LOCK"))?;
         match file.try_lock() {
@@ -230,3 +242,4 @@ impl DiskFile for Plain {
 
 #[cfg(test)]
 pub(super) mod memory;
+pub(super) mod scratch;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use super::backoff::{Backoff, LOOK_EVERY};
 use super::flow::Stop;
 use super::journal::Position;
@@ -14,6 +13,7 @@ use super::merge::merge_some;
 use super::rows::Meta;
 use super::table::{self, TableError};
 use super::troubles::Who;
+use super::{Shared, held};
 use crate::store::{CommitError, Limits, TroubleKind};
 
 /// After an attempt that found no space, the next one comes after so long at the latest …
@@ -63,7 +63,10 @@ impl Merger {
                 Err(TableError::Full) => self.found_no(TroubleKind::DiskFull)?,
                 Err(TableError::NoDescriptors) => self.found_no(TroubleKind::NoDescriptors)?,
                 // A reader has met damage; whether it concerns what is merged, the next attempt finds out.
-                Err(TableError::Spoilt) => self.mend()?,
+                Err(TableError::Spoilt) => {
+                    self.mend()?;
+                    continue;
+                }
                 Err(error) => return Err(self.fail(&error)),
                 Ok(()) => {
                     self.backoff.succeeded();
@@ -78,8 +81,9 @@ impl Merger {
 
     fn turn(&mut self, synced: Position, last: bool) -> Result<(), TableError> {
         let shared = self.shared.clone();
+        let copies = held(&shared.copies);
         while self.meta.merged.lsn < synced.lsn {
-            let next = Meta { oldest: self.oldest_needed(), ..self.meta.clone() };
+            let next = Meta { oldest: self.oldest_needed(*copies), ..self.meta.clone() };
             let bytes_max = merge_bytes_max(&shared.settings.limits);
             let (merged, bytes) = merge_some(&shared.reading.table, &shared.segments, &next, synced, bytes_max)?;
             shared.reading.merged(merged.lsn);
@@ -87,7 +91,7 @@ impl Merger {
             self.took_effect(Meta { merged, ..next });
             shared.merged(merged.lsn, bytes);
         }
-        let next = Meta { oldest: self.oldest_needed(), clean: last, ..self.meta.clone() };
+        let next = Meta { oldest: self.oldest_needed(*copies), clean: last, ..self.meta.clone() };
         if next != self.meta || !shared.is_settled() {
             shared.reading.table.set_meta(&next)?;
             self.took_effect(next);
@@ -100,8 +104,11 @@ impl Merger {
         Ok(())
     }
 
-    /// The oldest segment that is still needed: not wholly merged, or with operations whose window is open.
-    fn oldest_needed(&self) -> u64 {
+    /// The oldest segment that is still needed: not wholly merged, or with operations whose window is open, or copied now.
+    fn oldest_needed(&self, copies: usize) -> u64 {
+        if copies > 0 {
+            return self.meta.oldest;
+        }
         let settings = &self.shared.settings;
         let needed = self.shared.segments.oldest_needed(self.meta.merged.segment, (settings.clock)(), settings.replay_window);
         needed.unwrap_or(self.meta.oldest)

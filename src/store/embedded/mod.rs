@@ -5,12 +5,13 @@
 //! alone, and three things bound it: the replay window, `Limits::unmerged_bytes_max`, and at most two segments beyond those
 //! in use.
 //!
-//! Four kinds of threads: one commits, one merges, one prepares segments, some read. They meet in `Shared` alone.
+//! Five kinds of threads: one commits, one merges, one prepares segments, one checks what nobody reads, some read. They meet in `Shared` alone.
 //! Nothing here runs on a caller's thread but the encoding of its batch and the opening and closing of the store.
 
 mod backoff;
 mod behind;
 mod block;
+mod check;
 mod committer;
 mod disk;
 mod flow;
@@ -38,6 +39,7 @@ pub(super) mod stats;
 mod table;
 mod troubles;
 mod upgrade;
+pub(super) mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,6 +81,9 @@ struct Shared {
     merged: AtomicU64,
     /// The table knows under which conditions the store is kept.
     settled: AtomicBool,
+    /// How many copies are being made: while there are any, no segment goes. Held for as long as the merger is at work.
+    copies: Mutex<usize>,
+    checking: check::Stopping,
 }
 
 /// Whether the store can go on, and who must be told when it cannot.
@@ -152,21 +157,23 @@ impl Engine {
         let disk = Folder::new(&options.path).map_err(|error| OpenError::Io(format!("{folder}: {error}")))?;
         // Where the machine does not tell, every start counts as one after the loss of power.
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Self::open_at(&Place { disk: Arc::new(disk), folder, boot }, options, on_fatal)
+        Self::open_at(Place { disk: Arc::new(disk), folder, boot, home: String::new() }, options, on_fatal)
     }
 
     /// Opens a folder of any disk.
-    fn open_at(place: &Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+    fn open_at(mut place: Place, options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
+        upkeep::refuse_what_is_no_store(&place)?;
         let lock = place.disk.lock().map_err(|error| place.io_error(&error))?.ok_or_else(|| OpenError::InUse(place.folder.clone()))?;
-        let troubles = Arc::new(Troubles::new(options.clock.clone()));
-        let found = recovery::recover(place, options, &troubles)?;
+        place.home = place.disk.home().map_err(|error| place.io_error(&error))?;
+        let place = &place;
+        let found = recovery::recover(place, options)?;
         let journal = Journal::new(found.segments.clone(), found.end, found.newest).map_err(|error| place.io_error(&error))?;
         let health = Health { failed: AtomicBool::new(false), words: Mutex::new(None), on_fatal, lock: Mutex::new(Some(lock)) };
         let generation = found.meta.generation;
         let shared = Arc::new(Shared {
             settings: options.clone(),
             disk: place.disk.clone(),
-            troubles,
+            troubles: found.troubles.clone(),
             counts: Counts::default(),
             health,
             intake: Intake::default(),
@@ -174,7 +181,9 @@ impl Engine {
             segments: found.segments,
             merged: AtomicU64::new(found.meta.merged.lsn),
             settled: AtomicBool::new(found.waiting.is_none()),
-            reading: Reading::new(found.table, found.replays, found.waiting),
+            reading: Reading::new(found.table, found.replays, found.waiting, found.troubles),
+            copies: Mutex::default(),
+            checking: check::Stopping::default(),
         });
         let engine = Self { shared, threads: Mutex::default(), generation };
         // Where a thread cannot be started, dropping the engine ends those that were.
@@ -246,6 +255,7 @@ impl Engine {
         self.shared.flow.stop(how);
         let result = threads.merger.map_or(Some(Ok(())), join);
         self.shared.segments.stop();
+        self.shared.checking.stop();
         self.shared.reading.close();
         alone &= threads.others.into_iter().map(|other| join(other).is_some()).fold(result.is_some(), |all, joined| all && joined);
         self.shared.reading.table.close();
@@ -268,6 +278,8 @@ impl Threads {
         let (mut committer, mut merger) = (Committer::new(shared.clone(), journal), Merger::new(shared.clone(), meta));
         let preparing = shared.segments.clone();
         self.others.push(spawn(shared, "segments", (), move || preparing.prepare_all())?);
+        let checking = shared.clone();
+        self.others.push(spawn(shared, "checker", (), move || check::run(&checking))?);
         for _ in 0..READERS {
             let reading = shared.clone();
             self.others.push(spawn(shared, "reader", (), move || reading.reading.run())?);

@@ -18,6 +18,8 @@ pub(super) struct Place {
     pub(super) folder: String,
     /// A name of this boot of the machine; empty where it cannot be told.
     pub(super) boot: String,
+    /// What tells this folder from a copy of it; see `Disk::home`.
+    pub(super) home: String,
 }
 
 impl Place {

@@ -15,10 +15,11 @@ use super::overlay::Overlay;
 use super::query::{self, Stretch, Wanted};
 use super::replays::Replays;
 use super::table::{self, Table, TableError};
+use super::troubles::{Troubles, Who};
 use crate::domain::UnixMillis;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
-use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation};
+use crate::store::{Done, LoadError, Loaded, Lsn, Page, Relation, TroubleKind};
 
 /// While the merger opens the table again after a full disk, readers try so often …
 const TRIES: usize = 5;
@@ -41,19 +42,21 @@ pub(super) struct Reading {
     /// What a start could not merge, until it is merged.
     behind: Mutex<Option<Arc<Behind>>>,
     replays: Mutex<Replays>,
+    troubles: Arc<Troubles>,
     questions: Mutex<Questions>,
     arrived: Condvar,
 }
 
 impl Reading {
     /// Reads from such a table, which may lack something.
-    pub(super) fn new(table: Table, replays: Replays, waiting: Option<(Behind, Overlay)>) -> Self {
+    pub(super) fn new(table: Table, replays: Replays, waiting: Option<(Behind, Overlay)>, troubles: Arc<Troubles>) -> Self {
         let (behind, overlay) = waiting.map_or((None, Overlay::default()), |(behind, overlay)| (Some(Arc::new(behind)), overlay));
         Self {
             table,
             overlay: Mutex::new(overlay),
             behind: Mutex::new(behind),
             replays: Mutex::new(replays),
+            troubles,
             questions: Mutex::default(),
             arrived: Condvar::new(),
         }
@@ -174,8 +177,7 @@ impl Reading {
                 Err(error) => error,
             };
             if error.is_damage() {
-                // Whoever asks next must not suffer for it. Where this fails, they find out why.
-                let _ = self.table.mend();
+                self.met_damage(&error.to_string());
                 return Err(LoadError::Damaged(error.to_string()));
             }
             if tries == TRIES {
@@ -187,6 +189,13 @@ impl Reading {
             }
             tries += 1;
         }
+    }
+
+    /// Somebody has met damage in the table: tells of it, and makes the table fit to be read again.
+    pub(super) fn met_damage(&self, words: &str) {
+        self.troubles.begin(Who::Reading, TroubleKind::Damaged, words);
+        // Whoever asks next must not suffer for it. Where this fails, they find out why.
+        let _ = self.table.mend();
     }
 
     /// Looks at the table and adds what is not in it yet. The overlay is not held while the disk is read: where something

@@ -18,7 +18,7 @@ use super::merger::merge_bytes_max;
 use super::overlay::Overlay;
 use super::place::Place;
 use super::replays::{Replays, horizon};
-use super::rows::{FORMAT, Meta};
+use super::rows::{self, FORMAT, Meta};
 use super::scan::{self, Scan};
 use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
 use super::table::{self, Table, TableError};
@@ -29,6 +29,7 @@ use crate::store::{Durability, OpenError, Options, TroubleKind};
 
 /// A store that is ready for its threads.
 pub(super) struct Recovered {
+    pub(super) troubles: Arc<Troubles>,
     pub(super) table: Table,
     pub(super) meta: Meta,
     pub(super) segments: Arc<Segments>,
@@ -43,18 +44,22 @@ pub(super) struct Recovered {
 }
 
 /// Makes the folder ready. It must be locked.
-pub(super) fn recover(place: &Place, options: &Options, troubles: &Arc<Troubles>) -> Result<Recovered, OpenError> {
+pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, OpenError> {
     let (table, mut meta, numbers) = open_table(place, options)?;
     let now = (options.clock)();
     let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
     let mut scan =
         scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
     let rebooted = place.boot.is_empty() || place.boot != meta.boot;
-    if meta.interval && !meta.clean && (rebooted || scan.discarded) {
-        meta.generation += 1;
+    // A copy that was put in the place of a later state goes on from an earlier moment, and its original may go on as well.
+    let copied = !meta.home.is_empty() && meta.home != place.home;
+    if copied || meta.interval && !meta.clean && (rebooted || scan.discarded) {
+        meta.generation = if copied { rows::renewed(meta.generation) } else { meta.generation + 1 };
         meta.boot = place.boot.clone();
+        meta.home = place.home.clone();
         table.set_meta(&meta).map_err(|error| place.table_error(error))?;
     }
+    let troubles = Arc::new(Troubles::new(options.clock.clone()));
     let bytes = segment_bytes(&options.limits);
     let prepared = clear_behind(place, &scan, &present, bytes).map_err(|error| place.io_error(&error))?;
     make_safe(&*place.disk, &scan).map_err(|error| place.io_error(&error))?;
@@ -66,6 +71,7 @@ pub(super) fn recover(place: &Place, options: &Options, troubles: &Arc<Troubles>
     let newest = scan.used.values().copied().max().unwrap_or(0);
     let segments = Arc::new(Segments::new(place.disk.clone(), (meta.store, bytes), troubles.clone(), scan.used, prepared, spare));
     let mut found = Recovered {
+        troubles,
         table,
         meta,
         segments,
@@ -78,7 +84,7 @@ pub(super) fn recover(place: &Place, options: &Options, troubles: &Arc<Troubles>
     match found.settle(place, options) {
         Ok(()) => Ok(found),
         Err(TableError::Full) => {
-            troubles.begin(Who::Merging, TroubleKind::DiskFull, "the journal cannot be merged into the table");
+            found.troubles.begin(Who::Merging, TroubleKind::DiskFull, "the journal cannot be merged into the table");
             found.go_without(options).map_err(|error| place.table_error(error))?;
             Ok(found)
         }
@@ -89,7 +95,7 @@ pub(super) fn recover(place: &Place, options: &Options, troubles: &Arc<Troubles>
 impl Recovered {
     /// Merges all and notes under which conditions the store is kept from now on.
     fn settle(&mut self, place: &Place, options: &Options) -> Result<(), TableError> {
-        self.meta.boot = place.boot.clone();
+        (self.meta.boot, self.meta.home) = (place.boot.clone(), place.home.clone());
         kinds::complete(&self.table, &self.meta)?;
         while self.meta.merged.lsn < self.end.lsn {
             let bytes_max = merge_bytes_max(&options.limits);

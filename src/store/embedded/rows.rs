@@ -44,6 +44,8 @@ pub(super) struct Meta {
     pub(super) oldest: u64,
     /// The boot of the machine under which it was last opened.
     pub(super) boot: String,
+    /// What told its folder from copies of it, or nothing; see `Disk::home`.
+    pub(super) home: String,
     /// It was closed.
     pub(super) clean: bool,
     /// It was last kept in `Durability::Interval`.
@@ -54,7 +56,8 @@ impl Meta {
     /// A new store's.
     pub(super) fn new(store: StoreId, boot: &str, durability: Durability) -> Self {
         let merged = Position { lsn: 0, segment: 1, offset: FIRST_BLOCK };
-        Self { store, generation: 1, merged, oldest: 1, boot: boot.to_owned(), clean: false, interval: durability == Durability::Interval }
+        let (boot, home) = (boot.to_owned(), String::new());
+        Self { store, generation: 1, merged, oldest: 1, boot, home, clean: false, interval: durability == Durability::Interval }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -63,6 +66,47 @@ impl Meta {
 
     pub(super) fn decode(row: &[u8]) -> Result<Self, String> {
         decode("the store's own state", unseal(b"state", row)?)
+    }
+}
+
+/// A generation that follows another one, and that no other copy of the store comes to by itself.
+pub(super) fn renewed(generation: u64) -> u64 {
+    generation.saturating_add(1 + u64::from(fastrand::u32(..)))
+}
+
+/// Whose rows, of those that hold what clients wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    Groups,
+    Members,
+    Relations,
+    Accounts,
+}
+
+impl Rows {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Groups, Self::Members, Self::Relations, Self::Accounts];
+
+    /// What an operator calls them.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Groups => "groups",
+            Self::Members => "members",
+            Self::Relations => "relations",
+            Self::Accounts => "accounts",
+        }
+    }
+
+    /// Whether a row is what was written.
+    pub(super) fn check(self, key: &[u8], row: &[u8]) -> Result<(), String> {
+        let name = || std::str::from_utf8(key).map_err(|_| "a key is no text".to_owned());
+        let sound = match self {
+            Self::Groups => decode_group(&group(name()?).ok_or("the id of a group is no name")?, row).map(drop),
+            Self::Members => decode_member(key, row).map(drop),
+            Self::Relations => decode_relation(key, row).map(drop),
+            Self::Accounts => user(name()?).map(drop).ok_or_else(|| "an account is no name".to_owned()),
+        };
+        sound.map_err(|words| format!("{words} (in the table of {})", self.name()))
     }
 }
 

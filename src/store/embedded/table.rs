@@ -73,6 +73,7 @@ pub(super) struct Table {
     file: Arc<dyn DiskFile>,
     sums: Arc<Sums>,
     cache_bytes: usize,
+    lenient: bool,
     /// Why it is not open, where it could not be opened again.
     opened: RwLock<Result<Opened, TableError>>,
     /// Held while something is written: a database may only be opened again when the one before it writes nothing any more.
@@ -115,6 +116,19 @@ impl Table {
         Self::on(file, sums, cache_bytes)
     }
 
+    /// Opens the table of the folder to save of it what can be read; see `Pages::lenient`.
+    pub(super) fn open_leniently(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, TableError> {
+        let (file, sums) = (disk.open(NAME, false).map_err(io_error)?, disk.open(pages::NAME, true).map_err(io_error)?);
+        let sums = Arc::new(Sums::open(sums).map_err(io_error)?);
+        let opened = RwLock::new(Ok(open_database(Pages::lenient(file.clone(), sums.clone()), cache_bytes)?));
+        Ok(Self { file, sums, cache_bytes, lenient: true, opened, writing: Mutex::default() })
+    }
+
+    /// Opens a table whose sums are lost, as one that never had any.
+    pub(super) fn open_unsummed(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, TableError> {
+        Self::adopt(disk, disk.open(NAME, false).map_err(io_error)?, cache_bytes)
+    }
+
     /// Opens a table without sums, which an earlier program has left: checks it as redb does, and gives it sums. The header
     /// gets its own at last, so that what is cut off is begun again.
     fn adopt(disk: &dyn Disk, file: Arc<dyn DiskFile>, cache_bytes: usize) -> Result<Self, TableError> {
@@ -129,13 +143,25 @@ impl Table {
         Self::with(file, sums, cache_bytes)
     }
 
+    /// Opens the table of the folder and has redb look at every page. Writes to the disk: to be called on a scratch disk.
+    pub(super) fn open_checked(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, TableError> {
+        let table = Self::open(disk, cache_bytes)?;
+        {
+            let mut opened = table.opened.write().unwrap_or_else(PoisonError::into_inner);
+            let database = &mut opened.as_mut().map_err(|error| error.clone())?.database;
+            let check = AssertUnwindSafe(|| database.check_integrity());
+            catch_unwind(check).map_err(|_| unreadable())??;
+        }
+        Ok(table)
+    }
+
     fn on(file: Arc<dyn DiskFile>, sums: Sums, cache_bytes: usize) -> Result<Self, TableError> {
         Self::with(file, Arc::new(sums), cache_bytes)
     }
 
     fn with(file: Arc<dyn DiskFile>, sums: Arc<Sums>, cache_bytes: usize) -> Result<Self, TableError> {
         let opened = RwLock::new(Ok(open_database(Pages::new(file.clone(), sums.clone()), cache_bytes)?));
-        Ok(Self { file, sums, cache_bytes, opened, writing: Mutex::default() })
+        Ok(Self { file, sums, cache_bytes, lenient: false, opened, writing: Mutex::default() })
     }
 
     /// The format that the table says it has.
@@ -181,7 +207,8 @@ impl Table {
         }
         // The one before must be closed first.
         *opened = Err(TableError::Spoilt);
-        *opened = open_database(Pages::new(self.file.clone(), self.sums.clone()), self.cache_bytes);
+        let pages = if self.lenient { Pages::lenient } else { Pages::new };
+        *opened = open_database(pages(self.file.clone(), self.sums.clone()), self.cache_bytes);
         opened.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 

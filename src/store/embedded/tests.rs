@@ -1,6 +1,7 @@
 //! The embedded store on a disk that forgets, fails and fills up. Most tests run on `MemoryDisk`, redb's file with them; a
 //! few on a folder of the operating system.
 
+mod copies;
 mod crashes;
 mod faults;
 mod fixtures;

@@ -19,6 +19,8 @@ pub(super) enum Who {
     Preparing,
     /// The merger, at the table.
     Merging,
+    /// Whoever reads the table.
+    Reading,
 }
 
 /// The troubles of a store.

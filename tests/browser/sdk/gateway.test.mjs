@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import { json } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { deflateSync } from 'node:zlib';
 import TencentCloudChat, { create, EVENT } from '../../../web-demo/sdk/index.js';
 import { Gateway } from '../gateway.mjs';
 
@@ -278,4 +280,46 @@ test('ws: why there is no connection is told, and a connection given up while it
       await refused;
     }`);
   assert.equal(ended, '2999\n2999');
+});
+
+const SECRET = '5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e';
+
+/** A UserSig as a back end signs it. */
+function sign(userID, expire) {
+  const fields = { identifier: userID, sdkappid: 1_400_000_000, time: Math.floor(Date.now() / 1_000), expire };
+  const text = Object.entries(fields).map(([name, value]) => `TLS.${name}:${value}\n`).join('');
+  const sig = createHmac('sha256', SECRET).update(text).digest('base64');
+  const sealed = Object.fromEntries([['ver', '2.0'], ...Object.entries(fields), ['sig', sig]].map(([name, value]) => [`TLS.${name}`, value]));
+  return deflateSync(JSON.stringify(sealed)).toString('base64').replaceAll('+', '*').replaceAll('/', '-').replaceAll('=', '_');
+}
+
+test('sigs that live for seconds, on clocks that are hours wrong: the session goes on without a break', async () => {
+  const served = new Gateway({}, `[app]\nsdk_app_id = 1400000000\nsecret_keys = ["${SECRET}"]\n`);
+  await served.start();
+  const made = [];
+  try {
+    const lives = [-5, 0, 5].map(async (hours) => {
+      let asked = 0;
+      const getUserSig = (userID) => {
+        asked += 1;
+        return sign(userID, 4);
+      };
+      const chat = create({ SDKAppID: 1, apart: true, url: `ws://127.0.0.1:${served.port}/ws`, getUserSig, env: { now: () => Date.now() + hours * 3_600_000 } });
+      made.push(chat);
+      const told = [];
+      for (const name of [EVENT.KICKED_OUT, EVENT.ERROR, EVENT.SDK_NOT_READY, EVENT.NET_STATE_CHANGE]) chat.on(name, ({ data }) => data?.state !== 'connecting' && told.push(data?.state ?? name));
+      await chat.login({ userID: `clock${hours}` });
+      const groupID = await room(chat);
+      const until = performance.now() + 10_000;
+      let count = 0;
+      for (; performance.now() < until; count += 1) await chat.tap({ groupID, key: 'like' });
+      assert.equal(chat.counters(groupID).like, count);
+      assert.deepEqual(told, ['connected'], `${hours} hours`);
+      assert.ok(asked >= 3 && asked <= 5, `${asked} sigs in ten seconds`);
+    });
+    await Promise.all(lives);
+  } finally {
+    for (const chat of made) await chat.destroy();
+    await served.clear();
+  }
 });

@@ -16,6 +16,7 @@ use tallycast::protocol::request::{Body, Cmd, FieldLimits, Frame, Id, null_id};
 
 const USERS_MAX: usize = 100;
 const KEYS_MAX: usize = 20;
+const ID_BYTES_MAX: usize = 128;
 const LIMITS: FieldLimits = FieldLimits { users_max: USERS_MAX, keys_max: KEYS_MAX };
 
 /// Fields that mean something to some command.
@@ -85,6 +86,8 @@ pub fn run(data: &[u8]) {
     let object = object.expect("what is read as a frame is one JSON object");
     let id = object.field("id").map_or_else(null_id, |raw| Id::from_slice(raw.get().as_bytes()));
     assert_eq!(frame.id, id, "an id comes back as it was written");
+    let text: String = serde_json::from_slice(&frame.id).unwrap_or_else(|_| String::from_utf8_lossy(&frame.id).into_owned());
+    assert!(text.len() <= ID_BYTES_MAX, "an id of {} bytes", text.len());
     let cmd: String = serde_json::from_str(object.field("cmd").expect("a command").get()).expect("a text");
     assert_eq!(cmd, frame.cmd.name());
     match frame.body(LIMITS) {

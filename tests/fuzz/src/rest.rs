@@ -51,7 +51,7 @@ pub fn target() -> impl FnMut(&[u8]) {
 
 impl World {
     fn run(&mut self, data: &[u8]) {
-        if self.inputs % INPUTS_A_LIFE == 0 {
+        if self.inputs.is_multiple_of(INPUTS_A_LIFE) {
             GROUPS.iter().for_each(|kind| self.make_group(kind));
         }
         self.inputs += 1;

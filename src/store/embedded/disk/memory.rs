@@ -292,6 +292,10 @@ impl Disk for MemoryDisk {
         world.capacity.map(|capacity| capacity.saturating_sub(world.used()) as u64)
     }
 
+    fn home(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
+    }
+
     fn lock(&self) -> io::Result<Option<Lock>> {
         struct Held(Arc<AtomicBool>);
         impl Drop for Held {

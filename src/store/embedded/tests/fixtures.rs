@@ -3,17 +3,20 @@
 //! `tests/fixtures/README.md` says how one is made.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 
 use super::support::*;
 use crate::domain::group::{Group, apply};
 use crate::domain::member::{Details, GroupType, JoinOption, Member, Profile, Role};
 use crate::domain::name::{GroupId, GroupName};
 use crate::domain::record::{Effect, Record};
+use crate::store::Batch;
 use crate::store::Relation;
 use crate::store::embedded::Engine;
+use crate::store::embedded::disk::Disk;
 use crate::store::embedded::disk::memory::{MemoryDisk, Verdict};
 
 /// When the last record of a fixture was made.
@@ -107,9 +110,56 @@ fn check(engine: &Engine) {
 
 const ENDS: [&str; 3] = ["closed", "half", "killed"];
 
+/// Goes through the story, and ends it in one of the ways: closed, killed with half of it merged, killed with nothing merged.
+fn written(name: &str) -> Rig {
+    let rig = Rig::new(8192);
+    rig.now.store(THEN - 60_000, Ordering::SeqCst);
+    let mut seen = Batch::default();
+    seen.push_account(&user("seen"));
+    let commits = story();
+    let half = commits.len() / 2;
+    let (tell, told) = channel();
+    let mut engine = rig.open();
+    engine.commit(seen, Box::new(move |result| tell.send(result).unwrap()));
+    told.recv().unwrap().unwrap();
+    for (number, commit) in commits.iter().enumerate() {
+        if number == half && name == "half" {
+            engine.close().unwrap();
+            engine = rig.open();
+        }
+        rig.now.store(commit[0].at, Ordering::SeqCst);
+        engine.commit_wait(commit).unwrap();
+    }
+    if name == "closed" {
+        engine.close().unwrap();
+    }
+    rig.killed()
+}
+
+/// What is written today is what will be kept of it. With `TALLYCAST_TEST_FIXTURES` the folders are written there.
+#[test]
+fn the_story_is_written_and_read_in_todays_format() {
+    for name in ENDS {
+        let rig = written(name);
+        if let Ok(folder) = std::env::var("TALLYCAST_TEST_FIXTURES") {
+            let folder = Path::new(&folder).join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            for file in rig.disk.list().unwrap() {
+                let bytes = rig.disk.edit(&file, |bytes| bytes.clone());
+                let target = std::fs::File::create(folder.join(format!("{file}.gz"))).unwrap();
+                let mut packed = flate2::write::GzEncoder::new(target, flate2::Compression::best());
+                packed.write_all(&bytes).unwrap();
+                packed.finish().unwrap();
+            }
+        }
+        rig.now.store(THEN, Ordering::SeqCst);
+        check(&rig.open());
+    }
+}
+
 #[test]
 fn every_format_opens_with_all_that_it_held_and_goes_on() {
-    for (format, name) in [1].into_iter().flat_map(|format| ENDS.map(|name| (format, name))) {
+    for (format, name) in [1, 2].into_iter().flat_map(|format| ENDS.map(|name| (format, name))) {
         println!("format {format}, {name}");
         let rig = fixture(format, name);
         let engine = rig.open();

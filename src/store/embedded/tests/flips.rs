@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use super::support::*;
 use crate::domain::group::Group;
@@ -187,6 +188,28 @@ fn damage_to_one_page_refuses_what_is_on_it_and_nothing_else() {
     }
     assert!(refused > 0);
     assert!(rig.fatal_words().is_empty());
+}
+
+/// Nobody asks for what is damaged, and it is known all the same.
+#[test]
+fn damage_that_nobody_reads_is_found_in_the_background() {
+    let mut rig = Rig::new(1 << 20);
+    fill(&rig);
+    rig.options.cache_bytes = 0;
+    rig.options.limits.check_every = Duration::from_millis(1);
+    let engine = rig.open();
+    assert_eq!(engine.troubles(), []);
+    rig.disk.edit("table.redb", |bytes| {
+        let name = b"room-00300".as_slice();
+        let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+        places.iter().for_each(|at| bytes[*at] ^= 1);
+    });
+    until("the trouble", || !engine.troubles().is_empty());
+    let trouble = &engine.troubles()[0];
+    assert_eq!(trouble.kind.name(), "damaged");
+    assert!(trouble.words.contains("table.redb at byte "), "{trouble}");
+    assert!(engine.load_wait(&group(5)).is_ok());
+    engine.close().unwrap();
 }
 
 #[test]

@@ -51,9 +51,9 @@ impl Rig {
     }
 
     pub(super) fn try_open(&self) -> Result<Engine, OpenError> {
-        let place = Place { disk: Arc::new(self.disk.clone()), folder: "memory".to_owned(), boot: self.boot.clone() };
+        let place = Place { disk: Arc::new(self.disk.clone()), folder: "memory".to_owned(), boot: self.boot.clone(), home: String::new() };
         let fatal = self.fatal.clone();
-        Engine::open_at(&place, &self.options, Box::new(move |words| fatal.lock().unwrap().push(words)))
+        Engine::open_at(place, &self.options, Box::new(move |words| fatal.lock().unwrap().push(words)))
     }
 
     pub(super) fn open(&self) -> Engine {

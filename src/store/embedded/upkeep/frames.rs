@@ -10,6 +10,7 @@ use super::UpkeepError;
 use crate::domain::UnixMillis;
 use crate::store::Lsn;
 use crate::store::embedded::block::Kind as BlockKind;
+use crate::store::embedded::rows::Rows;
 
 /// No frame is larger: rows come in portions, and a block has its segment's size at most.
 const FRAME_BYTES_MAX: usize = (1 << 30) + 4096;
@@ -23,34 +24,10 @@ pub(super) enum Kind {
     Rows(Rows),
     /// A block: `BlockHead`, then its records.
     Block,
-    /// Nothing: that was all.
+    /// The number of the last block: that was all.
     End,
     /// Why it cannot go on, as text.
     Failed,
-}
-
-/// Whose rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rows {
-    Groups,
-    Members,
-    Relations,
-    Accounts,
-}
-
-impl Rows {
-    /// All of them, in the order in which they are copied.
-    pub(super) const ALL: [Self; 4] = [Self::Groups, Self::Members, Self::Relations, Self::Accounts];
-
-    /// What a reader of messages calls them.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Groups => "groups",
-            Self::Members => "members",
-            Self::Relations => "relations",
-            Self::Accounts => "accounts",
-        }
-    }
 }
 
 impl Kind {
@@ -80,10 +57,8 @@ pub(super) struct Begin {
     pub(super) format: u32,
     /// The generation of the store.
     pub(super) generation: u64,
-    /// The table has everything up to here …
+    /// The table has everything up to here.
     pub(super) merged: Lsn,
-    /// … and the journal goes on up to here.
-    pub(super) end: Lsn,
     /// The size of the journal's segments.
     pub(super) segment_bytes: u64,
 }

@@ -1,5 +1,5 @@
-//! Tells a store frame by frame, as it was at one moment: the table as one of its snapshots has it, and the journal from the
-//! oldest segment that the snapshot needs up to an end that is safe.
+//! Tells a store frame by frame: the table as one of its snapshots has it, and the journal from the oldest segment that the
+//! snapshot needs up to its last whole block, whatever is written behind it meanwhile.
 
 use std::io;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
 use super::UpkeepError;
-use super::frames::{self, Begin, BlockHead, Kind, Rows, Sink};
+use super::frames::{self, Begin, BlockHead, Kind, Sink};
+use crate::store::Lsn;
 use crate::store::embedded::block::Sealer;
 use crate::store::embedded::disk::{DiskFile, read_range};
 use crate::store::embedded::journal::Position;
 use crate::store::embedded::label::{FIRST_BLOCK, Label};
-use crate::store::embedded::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS};
+use crate::store::embedded::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
 use crate::store::embedded::segment::name_of;
 use crate::store::embedded::table::TableError;
 
@@ -20,14 +21,14 @@ use crate::store::embedded::table::TableError;
 const ROWS_BYTES: usize = 256 << 10;
 
 /// Opens a segment.
-pub(super) type Open<'a> = &'a dyn Fn(u64) -> io::Result<Arc<dyn DiskFile>>;
+pub(super) type Open<'a> = Box<dyn Fn(u64) -> io::Result<Arc<dyn DiskFile>> + 'a>;
 
 /// A store at one moment. Nothing of it may go while it is told.
 pub(super) struct Source<'a> {
     pub(super) view: ReadTransaction,
     pub(super) meta: Meta,
-    /// Up to here the journal counts.
-    pub(super) end: Position,
+    /// So far the journal goes at least.
+    pub(super) at_least: Lsn,
     pub(super) open: Open<'a>,
 }
 
@@ -35,19 +36,14 @@ impl Source<'_> {
     /// Tells all of it.
     pub(super) fn tell(&self, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
         let first = self.segment(self.meta.oldest)?;
-        let begin = Begin {
-            format: FORMAT,
-            generation: self.meta.generation,
-            merged: self.meta.merged.lsn,
-            end: self.end.lsn,
-            segment_bytes: first.len() as u64,
-        };
+        let begin =
+            Begin { format: FORMAT, generation: self.meta.generation, merged: self.meta.merged.lsn, segment_bytes: first.len() as u64 };
         sink.take(Kind::Begin, &postcard::to_stdvec(&begin).expect("plain values can always be encoded"))?;
         for rows in Rows::ALL {
             self.tell_rows(rows, sink)?;
         }
-        self.tell_blocks(first, sink)?;
-        sink.take(Kind::End, &[])
+        let last = self.tell_blocks(first, sink)?;
+        sink.take(Kind::End, &last.to_le_bytes())
     }
 
     fn tell_rows(&self, rows: Rows, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
@@ -59,28 +55,27 @@ impl Source<'_> {
         }
     }
 
-    fn tell_blocks(&self, first: Vec<u8>, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
-        let (mut number, mut bytes, mut offset) = (self.meta.oldest, first, FIRST_BLOCK);
-        let mut last = None;
+    /// Tells all blocks, and says which was the last.
+    fn tell_blocks(&self, first: Vec<u8>, sink: &mut dyn Sink) -> Result<Lsn, UpkeepError> {
+        let (mut bytes, mut last) = (first, None);
+        let mut at = Position { lsn: 0, segment: self.meta.oldest, offset: FIRST_BLOCK };
         loop {
-            let ended = last.unwrap_or(self.meta.merged.lsn) >= self.end.lsn;
-            if ended && (number, offset) >= (self.end.segment, self.end.offset) {
-                return Ok(());
-            }
-            let block = bytes.get(offset as usize..).and_then(|rest| Sealer::new(self.meta.store, number).parse(rest, offset));
-            let follows = block.filter(|block| last.is_none_or(|last| block.header.lsn == last + 1));
-            let Some(block) = follows else {
-                return Err(UpkeepError::damage(&name_of(number), offset, "a block is not what was written"));
-            };
+            let block = bytes.get(at.offset as usize..).and_then(|rest| Sealer::new(self.meta.store, at.segment).parse(rest, at.offset));
+            let Some(block) = block.filter(|block| last.is_none_or(|last| block.header.lsn == last + 1)) else { break };
             let head = BlockHead { lsn: block.header.lsn, written: block.header.written, kind: block.header.kind };
             sink.take(Kind::Block, &head.encode(block.payload))?;
             last = Some(head.lsn);
-            let behind = Position { lsn: head.lsn, segment: number, offset }.behind(head.lsn, block.bytes as u64, head.kind);
-            if behind.segment != number && head.lsn < self.end.lsn {
+            let behind = at.behind(head.lsn, block.bytes as u64, head.kind);
+            if behind.segment != at.segment {
                 bytes = self.segment(behind.segment)?;
             }
-            (number, offset) = (behind.segment, behind.offset);
+            at = behind;
         }
+        let last = last.unwrap_or(self.meta.merged.lsn);
+        if last < self.at_least.max(self.meta.merged.lsn) {
+            return Err(UpkeepError::damage(&name_of(at.segment), at.offset, "a block is not what was written"));
+        }
+        Ok(last)
     }
 
     fn segment(&self, number: u64) -> Result<Vec<u8>, UpkeepError> {

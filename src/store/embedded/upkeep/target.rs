@@ -4,19 +4,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::frames::{self, Begin, BlockHead, Kind, Rows, Sink};
+use super::frames::{self, Begin, BlockHead, Kind, Sink};
 use super::{BACKUP, Copied, UNFINISHED, UpkeepError};
 use crate::store::embedded::block::{HEADER_BYTES, Header, Kind as BlockKind, Sealer};
 use crate::store::embedded::disk::{Disk, Folder, write_zeros};
 use crate::store::embedded::identity::StoreId;
 use crate::store::embedded::journal::Position;
 use crate::store::embedded::label::{FIRST_BLOCK, LABEL_BYTES, Label};
-use crate::store::embedded::rows::{self, ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS};
+use crate::store::embedded::place::Place;
+use crate::store::embedded::recovery::recover;
+use crate::store::embedded::rows::{self, ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
 use crate::store::embedded::segment::name_of;
 use crate::store::embedded::table::{Table, TableError};
-use crate::store::{Durability, Lsn};
+use crate::store::{Durability, Lsn, Options};
 
 /// The memory for the pages of the table that is made.
 const CACHE_BYTES: usize = 64 << 20;
@@ -28,10 +31,9 @@ pub(super) struct Target {
     path: PathBuf,
     /// The folder was not there before.
     made: bool,
-    disk: Folder,
+    disk: Arc<Folder>,
     store: StoreId,
     state: Option<State>,
-    copied: Copied,
     finished: bool,
 }
 
@@ -46,6 +48,7 @@ struct State {
     bytes: Vec<u8>,
     last: Option<Lsn>,
     merged: Position,
+    ended: bool,
 }
 
 impl Target {
@@ -56,46 +59,46 @@ impl Target {
         if !made {
             let mut entries = std::fs::read_dir(path).map_err(failed)?;
             if entries.next().is_some() {
-                return Err(UpkeepError::Unfit(format!("{} is not empty: name a folder that is, or that does not exist yet", path.display())));
+                return Err(UpkeepError::Unfit(format!(
+                    "{} is not empty: name a folder that is, or that does not exist yet",
+                    path.display()
+                )));
             }
         }
-        let disk = Folder::new(path).map_err(failed)?;
+        let disk = Arc::new(Folder::new(path).map_err(failed)?);
         let store = StoreId::random().map_err(failed)?;
         disk.open(UNFINISHED, true).and_then(|_| disk.sync_dir()).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), made, disk, store, state: None, copied: Copied::default(), finished: false })
+        Ok(Self { path: path.to_owned(), made, disk, store, state: None, finished: false })
     }
 
     /// Ends it as a backup, which `restore` takes and no start.
     pub(super) fn finish_backup(mut self) -> Result<Copied, UpkeepError> {
+        let generation = self.generation();
+        let copied = self.settle(generation)?;
         let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let Copied { groups, members, accounts, up_to, .. } = self.copied;
+        let Copied { groups, members, accounts, up_to, .. } = copied;
         let words = format!(
             "# A backup of a Tallycast store. `tallycast verify` reads all of it, `tallycast restore` makes a store of it.\n\
              format = {FORMAT}\nmade = {made} # Unix seconds\nup_to = {up_to}\ngroups = {groups}\nmembers = {members}\naccounts = {accounts}\n"
         );
-        let generation = self.generation();
         let write = || {
             let file = self.disk.open(BACKUP, true)?;
             file.write_at(0, words.as_bytes())?;
             file.sync()
         };
         write().map_err(|error| self.failed(&error))?;
-        self.finish(generation)
+        self.finish(copied)
     }
 
     /// Ends it as a store that goes on from here. Its generation is another than any before.
-    pub(super) fn finish_store(self) -> Result<Copied, UpkeepError> {
+    pub(super) fn finish_store(mut self) -> Result<Copied, UpkeepError> {
         let generation = rows::renewed(self.generation());
-        self.finish(generation)
+        let copied = self.settle(generation)?;
+        self.finish(copied)
     }
 
     fn generation(&self) -> u64 {
         self.state.as_ref().map_or(1, |state| state.begin.generation)
-    }
-
-    /// Where it is made.
-    pub(super) fn disk(&self) -> &Folder {
-        &self.disk
     }
 
     /// The table, once it has been begun and everything in it is written.
@@ -110,17 +113,30 @@ impl Target {
         Ok(Meta { generation, merged: state.merged, ..Meta::new(self.store, "", Durability::Sync) })
     }
 
-    fn finish(mut self, generation: u64) -> Result<Copied, UpkeepError> {
+    /// Opens what was copied as a start would, so that the table has everything, and gives it its generation.
+    fn settle(&mut self, generation: u64) -> Result<Copied, UpkeepError> {
         self.write_rows()?;
         let meta = self.meta(generation)?;
-        let state = self.state.take().ok_or_else(incomplete)?;
+        let state = self.state.take().filter(|state| state.ended).ok_or_else(incomplete)?;
         state.table.set_meta(&meta)?;
         state.table.close();
-        self.copied.generation = generation;
+        let place = Place { disk: self.disk.clone(), folder: self.path.display().to_string(), boot: String::new(), home: String::new() };
+        let recovered = recover(&place, &Options::new(&self.path))?;
+        if recovered.waiting.is_some() {
+            return Err(TableError::Full.into());
+        }
+        let meta = Meta { clean: true, ..recovered.meta };
+        recovered.table.set_meta(&meta)?;
+        let copied = Copied::count(&recovered.table, &meta)?;
+        recovered.table.close();
+        Ok(copied)
+    }
+
+    fn finish(mut self, copied: Copied) -> Result<Copied, UpkeepError> {
         let done = self.disk.sync_dir().and_then(|()| self.disk.remove(UNFINISHED)).and_then(|()| self.disk.sync_dir());
         done.map_err(|error| self.failed(&error))?;
         self.finished = true;
-        Ok(self.copied)
+        Ok(copied)
     }
 
     fn start(&mut self, bytes: &[u8]) -> Result<(), UpkeepError> {
@@ -130,10 +146,9 @@ impl Target {
         }
         let meta = Meta::new(self.store, "", Durability::Sync);
         let merged = Position { lsn: begin.merged, ..meta.merged };
-        let table = Table::create(&self.disk, CACHE_BYTES, &meta)?;
+        let table = Table::create(&*self.disk, CACHE_BYTES, &meta)?;
         let (waiting, bytes) = (Vec::new(), vec![0; LABEL_BYTES]);
-        self.copied.up_to = begin.end;
-        self.state = Some(State { table, begin, waiting, waiting_bytes: 0, segment: 1, bytes, last: None, merged });
+        self.state = Some(State { table, begin, waiting, waiting_bytes: 0, segment: 1, bytes, last: None, merged, ended: false });
         Ok(())
     }
 
@@ -149,7 +164,6 @@ impl Target {
         let waiting = std::mem::take(&mut state.waiting);
         state.waiting_bytes = 0;
         let meta = Meta::new(self.store, "", Durability::Sync);
-        let copied = &mut self.copied;
         let wrong = |words| TableError::Damaged(words);
         state.table.write(|transaction| {
             let (mut groups, mut accounts) = (transaction.open_table(GROUPS)?, transaction.open_table(ACCOUNTS)?);
@@ -157,7 +171,7 @@ impl Target {
             for (rows, frame) in &waiting {
                 for row in frames::rows(frame) {
                     let (key, value) = row.map_err(|error| TableError::Damaged(error.to_string()))?;
-                    rows::check(rows.name(), key, value).map_err(wrong)?;
+                    rows.check(key, value).map_err(wrong)?;
                     let text = || std::str::from_utf8(key).map_err(|_| TableError::Damaged("a name is no text".to_owned()));
                     match rows {
                         Rows::Groups => drop(groups.insert(text()?, value)?),
@@ -165,7 +179,6 @@ impl Target {
                         Rows::Relations => drop(relations.insert(key, value)?),
                         Rows::Accounts => drop(accounts.insert(text()?, ())?),
                     }
-                    copied.count(*rows);
                 }
             }
             Ok(((), meta))
@@ -176,7 +189,7 @@ impl Target {
     fn add_block(&mut self, frame: &[u8]) -> Result<(), UpkeepError> {
         let (head, payload) = BlockHead::decode(frame)?;
         let state = self.state.as_mut().ok_or_else(incomplete)?;
-        if state.last.is_some_and(|last| head.lsn != last + 1) || head.lsn > state.begin.end {
+        if state.last.is_some_and(|last| head.lsn != last + 1) {
             return Err(incomplete());
         }
         let offset = state.bytes.len() as u64;
@@ -211,12 +224,13 @@ impl Target {
         write().map_err(|error| self.failed(&error))
     }
 
-    fn end(&mut self) -> Result<(), UpkeepError> {
+    fn end(&mut self, frame: &[u8]) -> Result<(), UpkeepError> {
         self.write_rows()?;
-        let state = self.state.as_ref().ok_or_else(incomplete)?;
-        if state.last.unwrap_or(state.begin.merged) != state.begin.end {
+        let state = self.state.as_mut().ok_or_else(incomplete)?;
+        if state.last.unwrap_or(state.begin.merged).to_le_bytes() != frame {
             return Err(incomplete());
         }
+        state.ended = true;
         // A journal has a segment to go on in.
         self.end_segment()
     }
@@ -228,13 +242,20 @@ impl Target {
 
 impl Sink for Target {
     fn take(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), UpkeepError> {
-        match kind {
+        let taken = match kind {
             Kind::Begin => self.start(bytes),
             Kind::Rows(rows) => self.add_rows(rows, bytes),
             Kind::Block => self.add_block(bytes),
-            Kind::End => self.end(),
+            Kind::End => self.end(bytes),
             Kind::Failed => Err(UpkeepError::Failed(String::from_utf8_lossy(bytes).into_owned())),
-        }
+        };
+        taken.map_err(|error| match error {
+            // The table does not know in which folder it is.
+            UpkeepError::Failed(words) if !words.contains(&*self.path.to_string_lossy()) => {
+                UpkeepError::Failed(format!("{}: {words}", self.path.display()))
+            }
+            error => error,
+        })
     }
 }
 

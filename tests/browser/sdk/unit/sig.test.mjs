@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deflateSync, inflateSync } from 'node:zlib';
+import { lifeOf } from '../../../../web-demo/sdk/renewal.js';
 import { World } from '../world.mjs';
 
 const HOUR_MS = 3_600_000;
@@ -217,4 +218,13 @@ test('a login whose own sig has run out is tried with one of getUserSig', async 
   await world.live(2_000);
   assert.equal((await login).code, 0);
   assert.equal(world.asked, 1);
+});
+
+test("the life that a sig names is read from every generator's", async () => {
+  // In the dress of the Go library (stored blocks, a newline at the end), at zlib's first level, and as made here.
+  const stored = 'eAEBrABT-3siVExTLnZlciI6IjIuMCIsIlRMUy5pZGVudGlmaWVyIjoieGlhb2p1biIsIlRMUy5zZGthcHBpZCI6MTQwMDAwMDAwMCwiVExTLmV4cGlyZSI6MTU1NTIwMDAsIlRMUy50aW1lIjoxNzAwMDAwMDAwLCJUTFMuc2lnIjoiTHZBN2QvSXc3Z1NzbnNrdlZ6QkRQT0NDRGJ1TkN3NEdId1RDMGJpcCtCND0ifQrfwzH8';
+  const fast = 'eAGrVgrxCdYrSy1SslIy0jNQ0gHzM1NS80oy0zLBwhWZiflZpXlQqeKU7MSCgswUJStDEwMogGhKrSjILEoFipuamhoBZSCiJZm5IDFzVLXFmelAC33KHM1T9D3LzdODi-OKs8vCqpxcAvydnV2SSv2cy03cPcpDnA2SMgu0nUxslWq5AN-DMfw_';
+  assert.deepEqual(await Promise.all([stored, fast].map(lifeOf)), [15_552_000_000, 15_552_000_000]);
+  for (let life = 1; life < 40; life += 1) assert.equal(await lifeOf(sign(life, life * 1_000)), life * 1_000);
+  for (const none of ['', 'opaque-sig', '!', undefined]) await assert.rejects(lifeOf(none));
 });

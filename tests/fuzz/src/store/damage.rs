@@ -8,15 +8,15 @@ use crate::bytes::Bytes;
 /// How near the damage has come to the end of what was written.
 #[derive(Default, Clone, Copy)]
 pub struct Touched {
-    /// The newest segment of the journal has a wrong bit.
-    pub newest: bool,
+    /// Wrong bits in the newest segment of the journal.
+    pub newest: usize,
     /// Several bytes at its end are others, or a file is another: more than one block may be gone without a trace.
     pub tail: bool,
 }
 
 impl Touched {
     pub fn and(self, other: Self) -> Self {
-        Self { newest: self.newest || other.newest, tail: self.tail || other.tail }
+        Self { newest: self.newest + other.newest, tail: self.tail || other.tail }
     }
 }
 
@@ -36,7 +36,7 @@ pub fn once(folder: &Path, input: &mut Bytes<'_>) -> Touched {
     let end = used(&bytes);
     // Most of a file is zeros, where nothing can be hurt; and what lies there may be looked at, too.
     let place = usize::from(u16::from_le_bytes([input.byte(), input.byte()])) % (end + 64).min(bytes.len()).max(1);
-    let mut touched = Touched { newest: is_newest, tail: false };
+    let mut touched = Touched { newest: usize::from(is_newest), tail: false };
     match what {
         0..10 => {
             if let Some(byte) = bytes.get_mut(place) {
