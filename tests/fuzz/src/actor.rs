@@ -47,6 +47,8 @@ struct World {
     limits: Limits,
     prints: PrintKeys,
     millis: u64,
+    /// When the newest batch was taken: what it answers is remembered from then on.
+    taken_at: u64,
     /// What was asked, by number; taken out when it is answered.
     asked: Vec<Option<Asked>>,
     /// The newest that was answered.
@@ -104,6 +106,7 @@ impl World {
             limits,
             prints,
             millis: 1_000_000,
+            taken_at: 1_000_000,
             asked: Vec::new(),
             answered: None,
             told: Told::default(),
@@ -189,6 +192,7 @@ impl World {
         if self.actor.phase != Phase::Ready {
             return;
         }
+        self.taken_at = self.millis;
         let at = Moment {
             micros: self.millis * 1000,
             unix: self.millis,
@@ -292,7 +296,7 @@ impl World {
         for (number, answer) in told {
             let asked = self.asked[number].take().expect("each command is answered once");
             assert!(self.answered.replace(number).is_none_or(|before| before < number), "answers come in the order of their questions");
-            self.model.judge(asked, answer, self.millis);
+            self.model.judge(asked, answer, self.taken_at);
         }
     }
 

@@ -2,7 +2,7 @@
 //! file. Either the store refuses, or everything that was answered is there.
 //!
 //! One loss cannot be told from a write that was cut off before anybody was answered: that of the very last block, after a
-//! kill. Everything before it is known to the block behind it.
+//! kill. Every other block is known to the one behind it.
 
 mod damage;
 mod model;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use damage::Touched;
+use damage::{Files, Touched};
 use model::Model;
 use tallycast::store::{Batch, Limits, LoadError, Options, Store};
 
@@ -72,7 +72,8 @@ fn run(data: &[u8], folder: &Path) {
         }
     }
     let count = input.byte() % DAMAGES_MAX;
-    let touched = (0..count).fold(Touched::default(), |touched, _| touched.and(damage::once(folder, &mut input)));
+    let files = Files::of(folder);
+    let touched = (0..count).fold(Touched::default(), |touched, _| touched.and(files.hurt(&mut input)));
 
     let store = match open(folder, options) {
         Ok(store) => store,

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::Bytes;
 
+/// What every segment begins with.
+const LABEL_BYTES: usize = 64;
+
 /// How near the damage has come to the end of what was written.
 #[derive(Default, Clone, Copy)]
 pub struct Touched {
@@ -20,18 +23,38 @@ impl Touched {
     }
 }
 
-/// Does one of them, as the input wants.
-pub fn once(folder: &Path, input: &mut Bytes<'_>) -> Touched {
+/// The folder's files, and which of them is the newest segment with blocks.
+pub struct Files {
+    folder: PathBuf,
+    newest: Option<PathBuf>,
+}
+
+impl Files {
+    pub fn of(folder: &Path) -> Self {
+        let has_blocks = |path: &&PathBuf| is_segment(path) && fs::read(path).is_ok_and(|bytes| used(&bytes) > LABEL_BYTES);
+        Self { folder: folder.to_owned(), newest: paths(folder).iter().rev().find(has_blocks).cloned() }
+    }
+
+    /// Hurts one of them, as the input wants.
+    pub fn hurt(&self, input: &mut Bytes<'_>) -> Touched {
+        let files = paths(&self.folder);
+        if files.is_empty() {
+            return Touched::default();
+        }
+        let (what, at) = (input.byte() % 16, usize::from(input.byte()) % files.len());
+        hurt(&files, at, self.newest.as_ref() == Some(&files[at]), what, input)
+    }
+}
+
+fn paths(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path()).collect();
     files.retain(|path| path.file_name().is_some_and(|name| name != "LOCK"));
     files.sort();
-    if files.is_empty() {
-        return Touched::default();
-    }
-    let (what, at) = (input.byte() % 16, usize::from(input.byte()) % files.len());
+    files
+}
+
+fn hurt(files: &[PathBuf], at: usize, is_newest: bool, what: u8, input: &mut Bytes<'_>) -> Touched {
     let file = &files[at];
-    let newest = files.iter().rev().find(|path| is_segment(path) && fs::read(path).is_ok_and(|bytes| used(&bytes) > 64));
-    let is_newest = Some(file) == newest;
     let mut bytes = fs::read(file).expect("a file");
     let end = used(&bytes);
     // Most of a file is zeros, where nothing can be hurt; and what lies there may be looked at, too.
