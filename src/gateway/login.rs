@@ -32,8 +32,9 @@ impl Connection {
             Body::Login { user, sig } => self.log_in(&id, user, &sig, asked_at).await?,
             Body::Logout => self.log_out(&id, asked_at).await?,
             Body::CreateGroup(group, new) => {
-                let answer = self.create(group, new).await;
-                self.answer(Cmd::CreateGroup, &id, &answer, asked_at);
+                if let Err(refusal) = self.create(&id, group, new, asked_at).await {
+                    self.answer(Cmd::CreateGroup, &id, &Err(refusal), asked_at);
+                }
             }
             _ => {}
         }
@@ -151,7 +152,8 @@ impl Connection {
         self.id.set(shard.outboxes.borrow_mut().rename(id));
     }
 
-    async fn create(&self, group: Option<GroupId>, mut new: Box<NewGroup>) -> Result<Data, Refusal> {
+    /// Has a group made, and waits until that is answered. Error: nobody was asked for it.
+    async fn create(&self, id: &Id, group: Option<GroupId>, mut new: Box<NewGroup>, asked_at: Instant) -> Result<(), Refusal> {
         let Some(login) = self.session.borrow().login.clone() else { return Err(Refusal::new(Code::NotLoggedIn, "log in first")) };
         let _one_at_a_time = login.user.creating.lock().await;
         let max = self.door.gate.limits.groups_owned_max;
@@ -163,15 +165,15 @@ impl Connection {
         }
         new.owner = Some(login.user.id.clone());
         let group = group.unwrap_or_else(|| GroupId::server_made(fastrand::u64(..)));
-        let (tell, told) = oneshot::channel();
-        let call = Box::new(move |answer| drop(tell.send(answer)));
-        let door = Door::Call(Some(self.id.get()), call);
+        let (answered, told) = oneshot::channel();
+        self.bell.told();
+        let door = Door::Create(self.id.get(), id.clone(), asked_at, answered);
         self.door.shard.tell(Command { group, ask: Ask::Create(new), user: login.user.clone(), door, origin: Origin::Socket });
-        let answer = told.await.unwrap_or_else(|_| Err(cannot_read()));
-        // An earlier group of this id may have ended just before: who sat in it hears of that first.
+        // What is never answered ends with the server.
+        let _ = told.await;
+        // The answer may lie in this shard's inbox still, and should come before those to later requests.
         self.door.shard.read_up().await;
-        self.door.shard.hear_ends(self.id.get().slot);
-        answer
+        Ok(())
     }
 
     async fn relations(&self, user: &UserId) -> Result<Vec<(GroupId, Relation)>, LoadError> {

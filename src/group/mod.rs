@@ -20,6 +20,8 @@ mod steps;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use self::inbox::Seating;
 use crate::domain::code::Refusal;
 use crate::domain::command::Write;
@@ -115,6 +117,8 @@ pub enum Door {
     Socket(ConnId, Cmd, Id, Instant),
     /// To `joinGroup` on a socket, for a seat that its user has not asked for.
     Follow(ConnId, Id, Instant),
+    /// To `createGroup` on a socket, whose task waits until it is answered.
+    Create(ConnId, Id, Instant, oneshot::Sender<()>),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
     /// To nobody: a login seats its connection in a group. True: the user made themself a member, and a place is kept.
@@ -125,7 +129,9 @@ impl Door {
     /// The connection that asks, if one does.
     pub fn connection(&self) -> Option<ConnId> {
         match self {
-            Door::Socket(connection, ..) | Door::Follow(connection, ..) | Door::Login(connection, _) => Some(*connection),
+            Door::Socket(connection, ..) | Door::Follow(connection, ..) | Door::Create(connection, ..) | Door::Login(connection, _) => {
+                Some(*connection)
+            }
             Door::Call(connection, _) => *connection,
         }
     }

@@ -150,7 +150,7 @@ impl Shard {
 
     /// Tells a connection of all ends that it has still to hear of, before it is said anything else: another group may have
     /// begun under the same id.
-    pub fn hear_ends(&self, slot: u32) {
+    pub(super) fn hear_ends(&self, slot: u32) {
         if self.endings.borrow().is_empty() {
             return;
         }

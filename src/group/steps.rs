@@ -116,6 +116,11 @@ impl Shard {
             Door::Follow(connection, id, asked_at) => {
                 self.answer_request(connection, Cmd::JoinGroup, &id, asked_at, &answer, seating);
             }
+            Door::Create(connection, id, asked_at, answered) => {
+                self.answer_request(connection, Cmd::CreateGroup, &id, asked_at, &answer, seating);
+                // The connection may be gone, and its task with it.
+                let _ = answered.send(());
+            }
         }
     }
 

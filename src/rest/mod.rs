@@ -76,6 +76,9 @@ impl Routes {
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 /// The smallest buffer that the HTTP library works with.
 const BUFFER_BYTES_MIN: usize = 8192;
+/// What the library is given room for where heads have no limit.
+const HEAD_BYTES_WITHOUT_LIMIT: usize = 1 << 20;
+const HEADERS_WITHOUT_LIMIT: usize = 256;
 
 /// Bytes of answers that the kernel holds in advance, beyond those that are on their way. With megabytes of them nobody could tell
 /// slow readers, who would seem to take nothing for minutes, from those who take nothing.
@@ -107,10 +110,9 @@ pub async fn serve(
     let mut builder = http1::Builder::new();
     // Its own deadline would be one for a head and for a connection that nobody uses.
     builder.timer(TokioTimer::new()).header_read_timeout(None);
-    if limits.headers_max > 0 {
-        builder.max_headers(limits.headers_max);
-    }
-    builder.max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
+    let or_without_limit = |max: usize, without: usize| if max == 0 { without } else { max };
+    builder.max_headers(or_without_limit(limits.headers_max, HEADERS_WITHOUT_LIMIT));
+    builder.max_buf_size(or_without_limit(limits.head_bytes_max, HEAD_BYTES_WITHOUT_LIMIT).max(BUFFER_BYTES_MIN));
     // Where it cannot be set, the peer has gone: reading will tell.
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
     let notes = Notes::new();

@@ -80,6 +80,17 @@ async fn a_connection_is_kept_longer_than_a_head_may_take() {
     assert!(kept.ends().await, "a connection without a request is not kept for ever");
 }
 
+#[tokio::test]
+async fn a_head_without_limits_may_be_long() {
+    let server = Setup::new().limit("head_bytes_max", 0).limit("headers_max", 0).start().await;
+    let mut client = RawClient::tcp(server.addr()).await;
+    let many: String = (0..200).map(|n| format!("X-{n}: {}\r\n", "x".repeat(200))).collect();
+    for _ in 0..2 {
+        client.send(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n").as_bytes()).await;
+        assert_eq!(client.whole_reply().await.0, 200);
+    }
+}
+
 /// Asks for more than the pipes hold and reads none of it, until the server takes nothing more from it either.
 async fn deaf(server: &Server) -> RawClient {
     let mut client = RawClient::narrow(server.addr()).await;

@@ -74,6 +74,24 @@ async fn strangers_cannot_crowd_a_user_out_of_the_groups_they_ask_for() {
     }
 }
 
+/// Or whoever made it would take it for one that is kept up to date.
+#[tokio::test]
+async fn a_group_without_a_place_for_its_maker_is_told_after_it_is_made() {
+    let server = setup().start().await;
+    let mut ben = server.user("ben").await;
+    for _ in 0..PLACES {
+        ben.create("ChatRoom").await;
+    }
+    for n in 0..20 {
+        let group = format!("more {n}");
+        let create = json!({"cmd": "createGroup", "type": "ChatRoom", "name": "a room", "groupID": group});
+        let id = ben.send(create).await;
+        ben.answer(id).await.ok();
+        assert_eq!(ben.pushed(), Vec::<Value>::new(), "nothing comes before the answer");
+        assert_eq!(ben.expect_event("GROUP_UNSUBSCRIBED").await, json!({"groupID": group}));
+    }
+}
+
 #[tokio::test]
 async fn the_newest_seat_that_somebody_else_caused_gives_way() {
     let server = setup().start().await;
