@@ -47,7 +47,8 @@ fn created(number: u64) -> Record {
     let owner = UserId::parse(&format!("streamer-{number:08}")).ok();
     let name = GroupName::parse("a room").expect("a short name");
     let kind = GroupType::Public;
-    let profile = Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: 7, details: Default::default() };
+    let profile =
+        Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, incarnation: 7, details: Default::default() };
     Record { group: group(number), at: now(), effect: Some(Group::plan_create(profile, Vec::new(), 1)), operation: None }
 }
 

@@ -144,7 +144,9 @@ impl Server {
         self.stop.send_replace(true);
         let sound = self.shards.into_iter().map(JoinHandle::join).fold(true, |sound, ended| sound & ended.is_ok());
         self.audit.flush();
-        self.control.map(Control::close);
+        if let Some(control) = self.control {
+            control.close();
+        }
         self.node.store.clone().close().context("the store did not end cleanly")?;
         anyhow::ensure!(sound, "a shard has panicked");
         tracing::info!(

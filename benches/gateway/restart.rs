@@ -78,7 +78,7 @@ fn fill(data: &Path, groups: usize) -> anyhow::Result<Duration> {
                 owner: Some(UserId::parse(&format!("owner-{}", at % OWNERS))?),
                 join_option: JoinOption::FreeAccess,
                 created_at: now.as_secs(),
-                born: at as u32,
+                incarnation: at as u32,
                 details: Details::default(),
             };
             let id = GroupId::parse(&group(at))?;

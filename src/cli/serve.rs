@@ -176,7 +176,7 @@ mod tests {
     fn a_shard_that_panics_ends_the_gateway_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
-            "listen = '127.0.0.1:0'\napp.secret_keys = ['a-secret-of-this-test-alone-0123456789']\nstore.path = '{}'",
+            "listen = '127.0.0.1:0'\nlog.level = 'off'\napp.secret_keys = ['a-secret-of-this-test-alone-0123456789']\nstore.path = '{}'",
             folder.path().display()
         );
         let config = Sources::new().text("test.toml", &text).read().unwrap();

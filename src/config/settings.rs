@@ -105,7 +105,12 @@ pub const SETTINGS: &[Setting] = &[
         "0ms",
         "The least time between two pushes of one counter; what comes between is skipped. At most 1m.",
     ),
-    Setting::new("push.max_frames_per_second", Number, "0", "Pushes that this node sends in a second, all members together. 0: no limit."),
+    Setting::new(
+        "push.max_frames_per_second",
+        Number,
+        "0",
+        "Pushes that this node sends in a second to all members together; rooms with news share it. 0: no limit.",
+    ),
     Setting::new("push.min_interval_of.Private", Duration, "", "In place of `push.min_interval` for groups of one type."),
     Setting::new("push.min_interval_of.Public", Duration, "", ""),
     Setting::new("push.min_interval_of.ChatRoom", Duration, "", ""),

@@ -146,7 +146,7 @@ pub struct Profile {
     /// Unix seconds.
     pub created_at: u64,
     /// A random number that tells this group from an earlier one of the same id.
-    pub born: u32,
+    pub incarnation: u32,
     /// What it tells of itself.
     pub details: Details,
 }

@@ -232,6 +232,7 @@ impl Connection {
             Body::Login { .. } | Body::Logout | Body::CreateGroup(..) => return Next::Slow(Box::new((frame.id, body, now))),
             Body::DismissGroup(group) => (group, Ask::Dissolve),
             Body::JoinGroup(group) => (group, Ask::Join),
+            Body::FollowGroup(group) => (group, Ask::Follow),
             Body::QuitGroup(group) => (group, Ask::Quit),
             Body::AddGroupMember(group, users) => (group, Ask::Add(users)),
             Body::DeleteGroupMember(group, users) => (group, Ask::Remove(users)),
@@ -240,13 +241,16 @@ impl Connection {
             Body::OnlineCount(group) => (group, Ask::Online),
         };
         let Some(Login { user, .. }) = login else { return Next::More };
-        if matches!(ask, Ask::Join) && self.has_too_many_groups(&group) {
+        if matches!(ask, Ask::Join) && !self.door.shard.keep_place(self.id.get(), &group) {
             let refusal = Refusal::new(Code::TooManyGroups, "this connection is in as many groups as it may be: quit one first");
             self.answer(frame.cmd, &frame.id, &Err(refusal), now);
             return Next::More;
         }
-        self.bell.told(matches!(ask, Ask::Join));
-        let door = group::Door::Socket(self.id.get(), frame.cmd, frame.id, now);
+        self.bell.told();
+        let door = match ask {
+            Ask::Follow => group::Door::Follow(self.id.get(), frame.id, now),
+            _ => group::Door::Socket(self.id.get(), frame.cmd, frame.id, now),
+        };
         self.door.shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
         Next::More
     }
@@ -257,14 +261,6 @@ impl Connection {
             Ok(()) => self.put_answer(cmd, id, &Err(refusal), now),
         }
         Next::More
-    }
-
-    fn has_too_many_groups(&self, group: &crate::domain::name::GroupId) -> bool {
-        let max = self.door.gate.limits.groups_per_connection_max;
-        let mut outboxes = self.door.shard.outboxes.borrow_mut();
-        let Some(places) = outboxes.places(self.id.get().slot) else { return false };
-        let joining = self.bell.joining.get();
-        max > 0 && places.len() + joining >= max && !places.iter().any(|place| place.room.borrow().group == *group)
     }
 
     /// Answers at once a request that was read at that time.

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ use crate::protocol::close::Close;
 use crate::protocol::request::{Body, Cmd, Id};
 use crate::seldom;
 use crate::store::{LoadError, Relation};
+use crate::users::User;
 
 impl Connection {
     pub(super) async fn slow(self: Rc<Self>, id: Id, body: Body, asked_at: Instant, socket: &mut WebSocket<Wire>) -> Result<(), Leave> {
@@ -91,14 +93,22 @@ impl Connection {
         tracing::debug!(address = %self.address, user = user.as_str(), connection = %self.id.get(), "logged in");
         let data = Data::Login { user, expires_at: verified.expires_at, admin: entered.admin, repeat: false };
         self.answer(Cmd::Login, id, &Ok(data), asked_at);
-        let max = self.door.gate.limits.groups_per_connection_max;
-        let max = if max == 0 { usize::MAX } else { max };
-        // Anybody may have been added to any number of groups: more than he can sit in are not even looked at.
-        for (group, _) in groups.into_iter().filter(|(_, relation)| relation.member).take(max) {
-            let door = Door::Nobody(self.id.get());
-            shard.tell(Command { group, ask: Ask::Attach, user: entered.clone(), door, origin: Origin::Backend });
-        }
+        self.attach(&entered, groups);
         Ok(())
+    }
+
+    /// Subscribes the connection to the groups of its user. Anybody may have been added to any number of groups: those that
+    /// the user made come first, and more than there are places for are not even looked at.
+    fn attach(&self, user: &Arc<User>, groups: Vec<(GroupId, Relation)>) {
+        let max = self.door.gate.limits.groups_per_connection_max;
+        let (own, others): (Vec<_>, Vec<_>) =
+            groups.into_iter().filter(|(_, relation)| relation.member).partition(|(_, relation)| relation.owner);
+        let groups = own.into_iter().map(|(group, _)| (group, true)).chain(others.into_iter().map(|(group, _)| (group, false)));
+        for (group, own) in groups.take(if max == 0 { usize::MAX } else { max }) {
+            let has_place = own && self.door.shard.keep_place(self.id.get(), &group);
+            let door = Door::Login(self.id.get(), has_place);
+            self.door.shard.tell(Command { group, ask: Ask::Attach, user: user.clone(), door, origin: Origin::Backend });
+        }
     }
 
     /// Sees to it that the store knows the user. Nobody waits for it.
@@ -155,9 +165,13 @@ impl Connection {
         let group = group.unwrap_or_else(|| GroupId::server_made(fastrand::u64(..)));
         let (tell, told) = oneshot::channel();
         let call = Box::new(move |answer| drop(tell.send(answer)));
-        let door = Door::Call(None, call);
+        let door = Door::Call(Some(self.id.get()), call);
         self.door.shard.tell(Command { group, ask: Ask::Create(new), user: login.user.clone(), door, origin: Origin::Socket });
-        told.await.unwrap_or_else(|_| Err(cannot_read()))
+        let answer = told.await.unwrap_or_else(|_| Err(cannot_read()));
+        // An earlier group of this id may have ended just before: who sat in it hears of that first.
+        self.door.shard.read_up().await;
+        self.door.shard.hear_ends(self.id.get().slot);
+        answer
     }
 
     async fn relations(&self, user: &UserId) -> Result<Vec<(GroupId, Relation)>, LoadError> {

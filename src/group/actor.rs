@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::plan::{Asker, Told, snapshot};
-use super::{Ask, Command, Door, Limits, Origin};
+use super::presence::Present;
+use super::{Ask, Command, Door, Incarnation, Limits, Origin};
 use crate::domain::UnixMillis;
 use crate::domain::code::Refusal;
 use crate::domain::group::{Caller, Group, Undo, apply, take_back};
@@ -64,13 +65,29 @@ pub enum Step {
         seen: u64,
         /// It did not sit here before.
         fresh: bool,
+        /// Whose connection it is.
+        user: Arc<User>,
     },
     /// Take a connection's seat away, and give the answer.
     Unseat(Door, Data),
-    /// Seat all connections of a user who became a member; true: somebody else made him one, so tell him.
-    Welcome(UserId, u64, bool),
-    /// Unseat all connections of a user who is no longer a member; true: somebody else did it.
-    Farewell(UserId, bool),
+    /// Seat all connections of a user who became a member, and tell them.
+    Welcome {
+        /// Who.
+        user: UserId,
+        /// They know everything up to this version.
+        seen: u64,
+        /// The connection that asked for it, and hears of it by its answer.
+        asker: Option<ConnId>,
+        /// The user asked for it themself.
+        asked: bool,
+    },
+    /// Unseat all connections of a user who is no longer a member, and tell them.
+    Farewell {
+        /// Who.
+        user: UserId,
+        /// The connection that asked for it, and hears of it by its answer.
+        asker: Option<ConnId>,
+    },
     /// The group is no more.
     Dissolved,
 }
@@ -90,6 +107,9 @@ pub enum Phase {
 pub struct Actor {
     /// Its id.
     pub id: GroupId,
+    /// Which life of the id this is, or was.
+    pub(super) incarnation: u32,
+    pub(super) seatings: u32,
     /// Where it stands.
     pub phase: Phase,
     /// Commands not taken yet.
@@ -98,8 +118,8 @@ pub struct Actor {
     pub queued: bool,
     /// When the shard's sweep looks at it next; `None`: time alone changes nothing.
     pub look_at: Option<Instant>,
-    /// Connections that sit here, and whose they are.
-    pub present: HashMap<ConnId, Arc<User>>,
+    /// Connections that sit here.
+    pub present: HashMap<ConnId, Present>,
     /// How many of them each user has.
     pub online: HashMap<UserId, u32>,
     /// How many of them each shard has.
@@ -113,6 +133,8 @@ pub struct Actor {
     /// How many of them the node has counted.
     pub replays_counted: usize,
     state: Option<Box<Group>>,
+    /// The group that has just ended.
+    pub(super) ended: Option<Box<Group>>,
     open: Vec<Applied>,
     held: Vec<Held>,
 }
@@ -151,6 +173,8 @@ impl Actor {
     pub fn new(id: GroupId, shards: usize) -> Self {
         Self {
             id,
+            incarnation: 0,
+            seatings: 0,
             phase: Phase::Loading,
             mailbox: VecDeque::new(),
             queued: false,
@@ -163,6 +187,7 @@ impl Actor {
             replays: Replays::default(),
             replays_counted: 0,
             state: None,
+            ended: None,
             open: Vec::new(),
             held: Vec::new(),
         }
@@ -171,6 +196,7 @@ impl Actor {
     /// Takes what the store has.
     pub fn load(&mut self, loaded: Loaded, prints: &PrintKeys) {
         self.state = loaded.group;
+        self.incarnation = self.state.as_ref().map_or(0, |group| group.profile.incarnation);
         for (at, Operation { user, id, print, answer }) in loaded.replays {
             self.replays.keep(prints.print(&user, &id), print, answer, at);
         }
@@ -180,6 +206,11 @@ impl Actor {
     /// The group, where it exists.
     pub fn group(&self) -> Option<&Group> {
         self.state.as_deref()
+    }
+
+    /// The group in the life of which its batch is: there is never more than one, because none goes on after the group's end.
+    pub fn life(&self) -> Incarnation {
+        Incarnation { group: self.id.clone(), number: self.incarnation }
     }
 
     /// Takes up to `BATCH_MAX` commands, and none after the group's end. Records to be committed go to `keep`, with the type that
@@ -213,7 +244,7 @@ impl Actor {
     pub fn committed(&mut self) -> (Vec<Step>, Vec<Change>, usize) {
         let (mut changes, mut places) = (Vec::<Change>::new(), Places::default());
         let mut writes = 0;
-        for Applied { effect, .. } in self.open.drain(..) {
+        for Applied { effect, undo, .. } in self.open.drain(..) {
             let mut change = |key: CounterKey, value, version| {
                 writes += 1;
                 match places.find(&changes, key.as_str()) {
@@ -229,6 +260,9 @@ impl Actor {
                 Some(Effect::Deleted { version, keys }) => keys.into_iter().for_each(|key| change(key, None, version)),
                 Some(Effect::Dissolved) => {
                     (changes, places) = Default::default();
+                    if let Some(Undo::Whole(group)) = undo {
+                        self.ended = group;
+                    }
                     // A group that is made under this id is another one.
                     self.replays = Replays::default();
                 }
@@ -290,29 +324,6 @@ impl Actor {
                 _ => {}
             }
         }
-    }
-
-    /// A connection sits here now. False: it did already.
-    pub fn seat(&mut self, connection: ConnId, user: &Arc<User>) -> bool {
-        if self.present.insert(connection, user.clone()).is_some() {
-            return false;
-        }
-        *self.online.entry(user.id.clone()).or_default() += 1;
-        self.seats[connection.shard as usize] += 1;
-        true
-    }
-
-    /// A connection sits here no more. False: it did not.
-    pub fn unseat(&mut self, connection: ConnId) -> bool {
-        let Some(user) = self.present.remove(&connection) else { return false };
-        if let Some(count) = self.online.get_mut(&user.id) {
-            *count -= 1;
-            if *count == 0 {
-                self.online.remove(&user.id);
-            }
-        }
-        self.seats[connection.shard as usize] -= 1;
-        true
     }
 
     /// Whether nobody would notice if it were forgotten; `merged` is the store's.
@@ -388,6 +399,9 @@ impl Actor {
         if let (Some(print), Some(operation)) = (print, &operation) {
             self.replays.keep(print, operation.print, operation.answer.clone(), at.stamp);
         }
+        if let Some(Effect::Created { profile, .. }) = &effect {
+            self.incarnation = profile.incarnation;
+        }
         let record = Record { group: self.id.clone(), at: at.stamp, effect, operation };
         keep(&record, self.group().map(|group| group.profile.kind));
         let undo = record.effect.as_ref().map(|effect| apply(&mut self.state, effect));
@@ -396,42 +410,41 @@ impl Actor {
     }
 
     /// What is to be done once the plan is applied, and committed where it has to be.
-    fn steps(&self, told: Told, door: Door, user: &User, fresh: bool) -> SmallVec<[Step; 2]> {
+    fn steps(&self, told: Told, door: Door, user: &Arc<User>, fresh: bool) -> SmallVec<[Step; 2]> {
         let version = self.state.as_ref().map_or(0, |group| group.version);
+        let asker = door.connection();
+        let farewell = |user| Step::Farewell { user, asker };
+        let welcome = |member: UserId, owner: bool| {
+            let asked = member == user.id || owner;
+            Step::Welcome { user: member, seen: version, asker, asked }
+        };
         match told {
             Told::Nothing => smallvec::smallvec![Step::Answer(door, Ok(Data::Empty))],
             Told::Data(data) => smallvec::smallvec![Step::Answer(door, Ok(data))],
-            Told::Attach => smallvec::smallvec![Step::Seat { door, data: None, seen: version, fresh }],
+            Told::Attach => smallvec::smallvec![Step::Seat { door, data: None, seen: version, fresh, user: user.clone() }],
             Told::Rise(data) => smallvec::smallvec![Step::Unseat(door, data)],
-            Told::Left(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), Step::Farewell(user.id.clone(), false)],
+            Told::Left(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), farewell(user.id.clone())],
             Told::Dissolved(data) => smallvec::smallvec![Step::Answer(door, Ok(data)), Step::Dissolved],
             Told::Added(users, data) => {
-                let welcome = users.into_iter().map(|added| {
-                    let by_other = added != user.id;
-                    Step::Welcome(added, version, by_other)
-                });
-                std::iter::once(Step::Answer(door, Ok(data))).chain(welcome).collect()
+                let welcomes = users.into_iter().map(|added| welcome(added, false));
+                std::iter::once(Step::Answer(door, Ok(data))).chain(welcomes).collect()
             }
-            Told::Removed(users, data) => {
-                let farewell = users.into_iter().map(|gone| {
-                    let by_other = gone != user.id;
-                    Step::Farewell(gone, by_other)
-                });
-                std::iter::once(Step::Answer(door, Ok(data))).chain(farewell).collect()
-            }
+            Told::Removed(users, data) => std::iter::once(Step::Answer(door, Ok(data))).chain(users.into_iter().map(farewell)).collect(),
             Told::Created => {
                 let Some(group) = &self.state else { return SmallVec::new() };
                 let created = Step::Answer(door, Ok(Data::Created(self.view(group))));
-                let welcome = group.members.keys().map(|member| Step::Welcome(member.clone(), version, *member != user.id));
-                std::iter::once(created).chain(welcome).collect()
+                let owns = |member| group.profile.owner.as_ref() == Some(member);
+                let welcomes = group.members.keys().map(|member| welcome(member.clone(), owns(member)));
+                std::iter::once(created).chain(welcomes).collect()
             }
             Told::Join { already, generation } => {
                 let Some(group) = &self.state else { return SmallVec::new() };
                 let data = Data::Joined { already, group: self.view(group), snapshot: snapshot(group, &[], generation) };
-                let seat = Step::Seat { door, data: Some(data), seen: version, fresh };
-                match group.profile.kind {
-                    GroupType::AvChatRoom => smallvec::smallvec![seat],
-                    _ => smallvec::smallvec![seat, Step::Welcome(user.id.clone(), version, false)],
+                let seat = Step::Seat { door, data: Some(data), seen: version, fresh, user: user.clone() };
+                // Each connection joins an AVChatRoom for itself, and a user who was in already is no news to the others.
+                match already || group.profile.kind == GroupType::AvChatRoom {
+                    true => smallvec::smallvec![seat],
+                    false => smallvec::smallvec![seat, welcome(user.id.clone(), false)],
                 }
             }
         }

@@ -1,23 +1,21 @@
 //! The pushes of one shard: newer values come into its rooms, and their cursors go round, a step at a turn.
 
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::Incarnation;
 use super::inbox::Update;
-use super::outbox::Place;
 use super::shard::{RoomRef, Shard};
-use crate::domain::name::GroupId;
 use crate::protocol::close::Close;
 
 /// Seats that a cursor looks at before others have their turn.
-const SEATS_PER_STEP: usize = 128;
+pub(super) const SEATS_PER_STEP: usize = 128;
 /// Seats of a room whose pushes a turn's answers wait for: so an answer and its push go in one write.
 const SEATS_ANSWERS_WAIT_FOR: usize = 32;
 
 impl Shard {
     /// Gives newer values to the members on this shard; `conflated` of them are told no more.
-    pub(super) fn publish_here(&self, group: &GroupId, updates: &[Update], conflated: u64) {
-        let Some(room) = self.rooms.borrow().get(group).cloned() else { return };
+    pub(super) fn publish_here(&self, of: &Incarnation, updates: &[Update], conflated: u64) {
+        let Some(room) = self.rooms.borrow().get(&of.group).filter(|room| room.borrow().of == *of).cloned() else { return };
         let mut guest = room.borrow_mut();
         let conflated = conflated * guest.len() as u64 + guest.publish(updates, self.now());
         self.metrics().pushes_conflated.add(conflated);
@@ -43,22 +41,30 @@ impl Shard {
     }
 
     /// Moves the cursors of all rooms with news a step on. Comes back with the time at which one may go on.
+    ///
+    /// Where the node's pushes are bounded, each room gets an equal part of what is left, and the next turn goes on with the
+    /// room for which nothing was left: a busy room can therefore not starve a calm one.
     pub(super) fn move_cursors(&self) -> Option<Instant> {
         let (now, mut soonest) = (self.now(), None::<Instant>);
         let rooms = self.with_news.borrow().len();
-        for _ in 0..rooms {
+        for still in (1..=rooms as u64).rev() {
             let Some(room) = self.with_news.borrow_mut().pop_front() else { break };
             let mut guest = room.borrow_mut();
             if guest.due(now).is_some_and(|due| due <= now) {
-                let seats = SEATS_PER_STEP.min(self.frames_allowed(now));
-                let sent = guest.step(&mut self.outboxes.borrow_mut(), seats, now);
-                self.frames_left.set(self.frames_left.get().saturating_sub(sent));
-                self.metrics().pushes_sent.add(sent);
+                let frames = self.pushes_allowed();
+                if frames == 0 {
+                    drop(guest);
+                    self.with_news.borrow_mut().push_front(room);
+                    let next = now + self.until_next_push();
+                    return Some(soonest.map_or(next, |soonest| soonest.min(next)));
+                }
+                let sent = guest.step(&mut self.outboxes.borrow_mut(), SEATS_PER_STEP, frames.div_ceil(still), now);
+                self.count_pushes(sent);
                 if guest.is_calm() {
                     self.metrics().push.record(guest.news_age());
                 }
             }
-            let due = guest.due(now).map(|due| if self.frames_allowed(now) == 0 { due.max(now + Duration::from_millis(1)) } else { due });
+            let due = guest.due(now);
             guest.queued = due.is_some();
             drop(guest);
             if let Some(due) = due {
@@ -69,34 +75,38 @@ impl Shard {
         soonest
     }
 
-    /// How many pushes the node's bound leaves to this shard at the moment.
-    fn frames_allowed(&self, now: Instant) -> usize {
-        let per_second = self.node.limits.push_frames_per_second / self.node.inboxes.len() as u64;
-        if self.node.limits.push_frames_per_second == 0 {
-            return usize::MAX;
+    /// Brings a connection up to date whose pipe has room again; a room that may not push now will come to it in its turn.
+    pub(super) fn catch_up(&self, slot: u32, now: Instant) {
+        let rooms: Vec<_> = match self.outboxes.borrow_mut().places(slot) {
+            Some(places) => places.in_turn().collect(),
+            None => return,
+        };
+        for (room, at) in rooms {
+            if self.pushes_allowed() == 0 {
+                room.borrow_mut().look_again();
+                self.give_way(&room);
+                self.ring();
+            } else {
+                self.count_pushes(room.borrow_mut().serve(at as usize, &mut self.outboxes.borrow_mut(), now));
+            }
         }
-        let since = now.duration_since(self.frames_refilled.get());
-        let fresh = (per_second.max(1) as u128 * since.as_micros() / 1_000_000) as u64;
-        if fresh > 0 {
-            self.frames_refilled.set(now);
-            // A tenth of a second's worth may be saved up.
-            self.frames_left.set((self.frames_left.get() + fresh).min((per_second / 10).max(1)));
-        }
-        self.frames_left.get() as usize
     }
 
-    /// Takes a seat out of its room, and the room away where it was the last.
-    pub(super) fn vacate(&self, place: Place) {
-        let Place { room, at } = place;
-        let mut guest = room.borrow_mut();
-        if let Some(moved) = guest.rise(at)
-            && let Some(places) = self.outboxes.borrow_mut().places(moved)
-            && let Some(place) = places.iter_mut().find(|place| Rc::ptr_eq(&place.room, &room))
-        {
-            place.at = at;
+    fn count_pushes(&self, sent: u64) {
+        self.metrics().pushes_sent.add(sent);
+        if let Some(budget) = &self.node.budget {
+            budget.spend(self.index as usize, sent);
         }
-        if guest.is_empty() {
-            self.rooms.borrow_mut().remove(&guest.group);
-        }
+    }
+
+    /// How many pushes the node's bound leaves to this shard at the moment.
+    pub(super) fn pushes_allowed(&self) -> u64 {
+        self.node.budget.as_ref().map_or(u64::MAX, |budget| budget.allows(self.index as usize, self.node.nanos(self.now())))
+    }
+
+    /// Timers are no finer than a millisecond.
+    fn until_next_push(&self) -> Duration {
+        let nanos = self.node.budget.as_ref().map_or(0, |budget| budget.wait_nanos(self.index as usize));
+        Duration::from_nanos(nanos).max(Duration::from_millis(1))
     }
 }

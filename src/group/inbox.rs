@@ -11,7 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::Command;
+use super::{Command, Incarnation};
 use crate::domain::keyed::{Keyed, Places};
 use crate::domain::name::{CounterKey, GroupId};
 use crate::protocol::close::Close;
@@ -61,10 +61,25 @@ impl Updates {
         }
     }
 
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Keeps those alone that are wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(&Update) -> bool) {
         self.list.retain(|update| wanted(update));
         self.places = Places::of(&self.list);
+    }
+}
+
+impl From<&[Update]> for Updates {
+    fn from(updates: &[Update]) -> Self {
+        let mut newest = Self::default();
+        for update in updates {
+            newest.put(update);
+        }
+        newest
     }
 }
 
@@ -81,24 +96,43 @@ impl std::ops::Deref for Updates {
 pub enum Seating {
     /// Nothing changes.
     Same,
-    /// It gets pushes above this version. The number is the group's type in `GroupType::ALL`.
-    Sit(GroupId, u64, u8),
+    /// It gets pushes from now on.
+    Sit(Sitting),
     /// It gets no more.
-    Rise(GroupId),
+    Rise(Incarnation),
+    /// It gets no seat, and the place that was kept for one is free again.
+    Not(GroupId),
+}
+
+/// How a connection sits down.
+#[derive(Debug)]
+pub struct Sitting {
+    /// In which group.
+    pub of: Incarnation,
+    /// It gets pushes above this version.
+    pub seen: u64,
+    /// The group's type in `GroupType::ALL`.
+    pub kind: u8,
+    /// The home's number of this seating: who loses the seat names it, so that it cannot be taken for a later one.
+    pub seating: u32,
+    /// The user asked for it. Such a seat may take the place of one that somebody else caused, never the other way round.
+    pub asked: bool,
+    /// A place was kept for it.
+    pub has_place: bool,
 }
 
 /// One thing said to a shard.
 pub enum Letter {
     /// For a group at home there.
     Command(Command),
-    /// A connection of that shard no longer sits in a group at home here.
-    Detach(GroupId, ConnId),
+    /// A connection of that shard no longer sits in a group at home here, as far as this seating goes.
+    Detach(Incarnation, ConnId, u32),
     /// For a connection there: bytes, which command they answer if any, and what becomes of its seat.
     Tell(ConnId, Vec<u8>, Option<Cmd>, Seating),
     /// A connection there is to be closed, after these bytes.
     Close(ConnId, Bytes, Close),
     /// A group ended: this is the last frame for its members there.
-    Dissolved(GroupId, Bytes),
+    Dissolved(Incarnation, Bytes),
     /// The store has a group for an actor there.
     Loaded(GroupId, Result<Loaded, LoadError>),
     /// The commit that the shard gave this number is through. A store that breaks may answer a later commit first.
@@ -111,7 +145,15 @@ pub struct Mail {
     /// In order.
     pub letters: Vec<Letter>,
     /// Newest values of each group; to be handed on after the letters.
-    pub news: HashMap<GroupId, Updates>,
+    pub news: HashMap<GroupId, News>,
+}
+
+/// Newest values of a group.
+pub struct News {
+    /// In which life of it.
+    pub incarnation: u32,
+    /// Each key once.
+    pub updates: Updates,
 }
 
 /// A shard's inbox.
@@ -126,10 +168,6 @@ impl Inbox {
     /// Puts a letter in.
     pub fn put(&self, letter: Letter) {
         let mut mail = self.mail();
-        if let Letter::Dissolved(group, _) = &letter {
-            // News are handed on after the letters: by then another group may have this id.
-            mail.news.remove(group);
-        }
         mail.letters.push(letter);
         self.has_letters.store(true, Ordering::Release);
         drop(mail);
@@ -137,15 +175,16 @@ impl Inbox {
     }
 
     /// Puts newest values in, over older ones of the same keys.
-    pub fn publish(&self, group: &GroupId, updates: &[Update]) {
+    pub fn publish(&self, of: &Incarnation, updates: &[Update]) {
         let mut mail = self.mail();
-        if !mail.news.contains_key(group) {
-            mail.news.insert(group.clone(), Updates::default());
-        }
-        if let Some(news) = mail.news.get_mut(group) {
-            for update in updates {
-                news.put(update);
+        match mail.news.get_mut(&of.group) {
+            Some(news) if news.incarnation == of.number => {
+                for update in updates {
+                    news.updates.put(update);
+                }
             }
+            // Nobody wants to hear any more of an earlier life.
+            _ => drop(mail.news.insert(of.group.clone(), News { incarnation: of.number, updates: updates.into() })),
         }
         drop(mail);
         self.bell.notify_one();
@@ -189,16 +228,17 @@ mod tests {
 
     #[test]
     fn what_a_group_counted_ends_with_it() {
-        let (inbox, group) = (Inbox::default(), GroupId::parse("room").unwrap());
-        let update = |version| Update { key: CounterKey::parse("like").unwrap(), version, frame: Bytes::new(), deleted: false };
-        inbox.publish(&group, &[update(7)]);
-        inbox.put(Letter::Dissolved(group.clone(), Bytes::new()));
+        let inbox = Inbox::default();
+        let life = |number| Incarnation { group: GroupId::parse("room").unwrap(), number };
+        let update = |key, version| Update { key: CounterKey::parse(key).unwrap(), version, frame: Bytes::new(), deleted: false };
+        inbox.publish(&life(7), &[update("like", 7), update("share", 7)]);
+        inbox.publish(&life(7), &[update("like", 8)]);
+        inbox.publish(&life(3), &[update("like", 1)]);
+        inbox.publish(&life(3), &[update("like", 2)]);
         let mut mail = Mail::default();
         inbox.take(&mut mail);
-        assert!(mail.news.is_empty(), "it would be told to the members of the next group of this id, above their versions");
-        inbox.put(Letter::Dissolved(group.clone(), Bytes::new()));
-        inbox.publish(&group, &[update(1)]);
-        inbox.take(&mut mail);
-        assert_eq!(mail.news[&group][0].version, 1);
+        let news = &mail.news[&life(3).group];
+        let versions: Vec<_> = news.updates.iter().map(|update| update.version).collect();
+        assert_eq!((news.incarnation, versions), (3, vec![2]), "nothing of the earlier life is left");
     }
 }

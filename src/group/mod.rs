@@ -4,18 +4,23 @@
 //! it costs nothing while nobody asks. Nothing here waits: the store calls back, and shards write to each other's inboxes.
 
 pub mod actor;
+mod budget;
 mod fanout;
 pub mod inbox;
 pub mod node;
 pub mod outbox;
+mod place;
 mod plan;
+mod presence;
 pub mod room;
+mod seats;
 pub mod shard;
 mod steps;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::inbox::Seating;
 use crate::domain::code::Refusal;
 use crate::domain::command::Write;
 use crate::domain::member::{NewGroup, Role};
@@ -23,6 +28,15 @@ use crate::domain::name::{CounterKey, GroupId, OpId, UserId};
 use crate::protocol::answer::Data;
 use crate::protocol::request::{Cmd, Id};
 use crate::users::{ConnId, User, Windows};
+
+/// One life of a group. An id may be used again, and what was told of an earlier group must not reach the members of a later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incarnation {
+    /// The id.
+    pub group: GroupId,
+    /// `Profile::incarnation`.
+    pub number: u32,
+}
 
 /// What can be asked of a group.
 #[derive(Debug)]
@@ -37,6 +51,8 @@ pub enum Ask {
     Dissolve,
     /// Become a member and sit down.
     Join,
+    /// Sit down and be told where the group stands, as a member.
+    Follow,
     /// Leave.
     Quit,
     /// Make others members.
@@ -82,6 +98,7 @@ impl Ask {
         Some(match self {
             Ask::Read(keys) => Ask::Read(keys.clone()),
             Ask::Join => Ask::Join,
+            Ask::Follow => Ask::Follow,
             Ask::Quit => Ask::Quit,
             Ask::Online => Ask::Online,
             Ask::Inspect(sought) => Ask::Inspect(sought.clone()),
@@ -96,19 +113,36 @@ impl Ask {
 pub enum Door {
     /// To a request on a socket, which was read at that time.
     Socket(ConnId, Cmd, Id, Instant),
+    /// To `joinGroup` on a socket, for a seat that its user has not asked for.
+    Follow(ConnId, Id, Instant),
     /// To a function; it must not wait.
     Call(Option<ConnId>, Box<dyn FnOnce(Result<Data, Refusal>) + Send>),
-    /// To nobody.
-    Nobody(ConnId),
+    /// To nobody: a login seats its connection in a group. True: the user made themself a member, and a place is kept.
+    Login(ConnId, bool),
 }
 
 impl Door {
     /// The connection that asks, if one does.
     pub fn connection(&self) -> Option<ConnId> {
         match self {
-            Door::Socket(connection, ..) | Door::Nobody(connection) => Some(*connection),
+            Door::Socket(connection, ..) | Door::Follow(connection, ..) | Door::Login(connection, _) => Some(*connection),
             Door::Call(connection, _) => *connection,
         }
+    }
+
+    /// Whether a seat is one that the user asks for.
+    fn asks(&self) -> bool {
+        !matches!(self, Door::Follow(..) | Door::Login(_, false))
+    }
+
+    /// Whether the connection was promised a place, which is free again if it gets no seat.
+    fn has_place(&self) -> bool {
+        matches!(self, Door::Socket(_, Cmd::JoinGroup, ..) | Door::Login(_, true))
+    }
+
+    /// What an answer without a seat means to the connection.
+    fn no_seat(&self, group: &GroupId) -> Seating {
+        if self.has_place() { Seating::Not(group.clone()) } else { Seating::Same }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::budget::Budget;
 use super::inbox::{Inbox, Letter};
 use super::{Command, Limits};
 use crate::domain::code::{Code, Refusal};
@@ -42,6 +43,8 @@ pub struct Node {
     pub replays: AtomicUsize,
     /// Set once when the end is near: whoever sends clients here should send them elsewhere.
     pub draining: AtomicBool,
+    /// What bounds the pushes of all shards together, where anything does.
+    pub(super) budget: Option<Budget>,
     /// Set once when it has come: no new work is taken.
     pub stopping: AtomicBool,
     /// What became of the last SIGHUP.
@@ -54,7 +57,9 @@ pub struct Node {
 impl Node {
     /// A node with so many shards.
     pub fn new(store: Store, users: Users, limits: Limits, shards: usize) -> Self {
+        let budget = Budget::new(limits.push_frames_per_second, shards);
         Self {
+            budget,
             store,
             users,
             limits,
@@ -92,6 +97,11 @@ impl Node {
     /// Microseconds since the start of the node.
     pub fn micros(&self, now: Instant) -> u64 {
         now.duration_since(self.started).as_micros() as u64
+    }
+
+    /// Nanoseconds since the start of the node.
+    pub(super) fn nanos(&self, now: Instant) -> u64 {
+        now.duration_since(self.started).as_nanos() as u64
     }
 
     /// Counts a REST call's answer.

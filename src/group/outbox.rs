@@ -13,10 +13,9 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
-use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
-use super::room::Room;
+use super::place::Places;
 use crate::protocol::close::Close;
 use crate::users::ConnId;
 
@@ -29,8 +28,6 @@ pub struct Bell {
     pub closing: RefCell<Option<Close>>,
     /// Requests told and not answered yet.
     pub in_flight: Cell<usize>,
-    /// Of these, requests to join.
-    pub joining: Cell<usize>,
     rang: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
@@ -45,14 +42,12 @@ impl Bell {
     }
 
     /// One of its requests is on its way.
-    pub fn told(&self, join: bool) {
+    pub fn told(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
-        self.joining.set(self.joining.get() + usize::from(join));
     }
 
     /// One of its requests is answered.
-    pub fn answered(&self, join: bool) {
-        self.joining.set(self.joining.get() - usize::from(join));
+    pub fn answered(&self) {
         let left = self.in_flight.get().saturating_sub(1);
         self.in_flight.set(left);
         // Whoever waits for room waits until half of it is there, so that answers do not wake him one by one.
@@ -71,20 +66,12 @@ impl Bell {
     }
 }
 
-/// A connection's seat in a room of its shard.
-pub struct Place {
-    /// The room.
-    pub room: Rc<RefCell<Room>>,
-    /// The index there.
-    pub at: usize,
-}
-
 struct Outbox {
     bell: Rc<Bell>,
     pending: Vec<u8>,
     blocked_since: Option<Instant>,
     pong_pending: bool,
-    places: SmallVec<[Place; 1]>,
+    places: Places,
 }
 
 /// What became of a push.
@@ -137,7 +124,7 @@ impl Outboxes {
         self.sockets[at] = Some(Rc::new(socket));
         self.busy[at] = false;
         self.boxes[at] =
-            Some(Outbox { bell: bell.clone(), pending: Vec::new(), blocked_since: None, pong_pending: false, places: SmallVec::new() });
+            Some(Outbox { bell: bell.clone(), pending: Vec::new(), blocked_since: None, pong_pending: false, places: Places::default() });
         (ConnId { shard, slot, generation: self.generations[at] }, bell)
     }
 
@@ -177,8 +164,8 @@ impl Outboxes {
         self.boxes.get(slot as usize)?.as_ref().map(|b| &b.bell)
     }
 
-    /// Seats of a connection.
-    pub fn places(&mut self, slot: u32) -> Option<&mut SmallVec<[Place; 1]>> {
+    /// Where a connection sits.
+    pub fn places(&mut self, slot: u32) -> Option<&mut Places> {
         self.boxes.get_mut(slot as usize)?.as_mut().map(|b| &mut b.places)
     }
 

@@ -72,6 +72,10 @@ impl Actor {
                 let already = group.is_member(caller);
                 Ok(Plan { effect, operation: None, told: Told::Join { already, generation: at.generation } })
             }
+            Ask::Follow => {
+                group.check_membership(caller)?;
+                Ok(Plan::of(Told::Join { already: true, generation: at.generation }))
+            }
             Ask::Attach => Ok(Plan::of(if group.is_member(caller) { Told::Attach } else { Told::Nothing })),
             Ask::Quit => {
                 let effect = group.plan_quit(caller)?;
@@ -146,7 +150,9 @@ impl Actor {
         }
         let NewGroup { kind, name, join_option, owner, members, details } = new;
         let created_at = at.unix / 1000;
-        let profile = Profile { kind, name, owner, join_option, created_at, born: at.random, details };
+        // Never that of the life before.
+        let incarnation = at.random.wrapping_add(u32::from(at.random == self.life().number));
+        let profile = Profile { kind, name, owner, join_option, created_at, incarnation, details };
         let effect = Group::plan_create(profile, members, created_at);
         asker.spend(Some(&effect))?;
         Ok(Plan { effect: Some(effect), operation: None, told: Told::Created })
@@ -275,6 +281,6 @@ fn admit(user: &User, call: Call, at: Moment<'_>) -> Result<(), Refusal> {
 
 /// Counters of a group at its version.
 pub(super) fn snapshot(group: &Group, keys: &[CounterKey], generation: u64) -> Snapshot {
-    let epoch = format!("{:x}-{generation}", group.profile.born);
+    let epoch = format!("{:x}-{generation}", group.profile.incarnation);
     Snapshot { counters: group.counters.pick(keys), version: group.version, epoch }
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::Incarnation;
 use super::inbox::{Update, Updates};
 use super::outbox::{Outboxes, Pushed};
-use crate::domain::name::GroupId;
 
 #[derive(Debug, Clone, Copy)]
 struct Seat {
@@ -26,8 +26,8 @@ const TOMBS_MAX: usize = 256;
 
 /// The members of one group on one shard.
 pub struct Room {
-    /// The group.
-    pub group: GroupId,
+    /// The group, in one of its lives.
+    pub of: Incarnation,
     /// Least time between the starts of two passes.
     pub min_interval: Duration,
     seats: Vec<Seat>,
@@ -41,17 +41,18 @@ pub struct Room {
     round: usize,
     round_began: Option<Instant>,
     news_since: Option<Instant>,
-    /// Frames for a seat current up to the version named.
-    joined: Option<(u64, Bytes)>,
+    /// Frames for a seat current up to the version named, and how many they are.
+    joined: Option<(u64, Bytes, u64)>,
+    ended: bool,
     /// Whether the shard has it in its list of rooms with work.
     pub queued: bool,
 }
 
 impl Room {
     /// A room without members.
-    pub fn new(group: GroupId, min_interval: Duration) -> Self {
+    pub fn new(of: Incarnation, min_interval: Duration) -> Self {
         Self {
-            group,
+            of,
             min_interval,
             seats: Vec::new(),
             updates: Updates::default(),
@@ -62,6 +63,7 @@ impl Room {
             round_began: None,
             news_since: None,
             joined: None,
+            ended: false,
             queued: false,
         }
     }
@@ -79,10 +81,10 @@ impl Room {
     /// Seats a connection that knows everything up to a version; its index comes back.
     pub fn sit(&mut self, slot: u32, fd: RawFd, seen: u64) -> usize {
         self.seats.push(Seat { slot, fd, seen });
-        if self.left > 0 {
-            // The cursor meets the new seat before those it has still to come back to: one look more, or the last would miss his.
-            self.left += 1;
-        }
+        // The cursor meets the new seat before those it has still to come back to: one look more, or the last would miss theirs,
+        // or would have to wait for the next round.
+        self.left += usize::from(self.left > 0);
+        self.round += usize::from(self.round > 0);
         self.seats.len() - 1
     }
 
@@ -101,11 +103,6 @@ impl Room {
             self.left = self.seats.len();
         }
         self.seats.get(at).map(|seat| seat.slot)
-    }
-
-    /// The connections that sit here.
-    pub fn slots(&self) -> impl Iterator<Item = u32> {
-        self.seats.iter().map(|seat| seat.slot)
     }
 
     /// Takes newer values in. Says how many pushes of older values will never be sent.
@@ -133,10 +130,21 @@ impl Room {
         self.news_since.take().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Empties the room at once; the shard has told everybody.
-    pub fn clear(&mut self) {
-        self.seats.clear();
-        (self.left, self.round) = (0, 0);
+    /// The group is no more: nothing is pushed here from now on, and all are to be told so.
+    pub fn end(&mut self) {
+        self.updates.clear();
+        self.joined = None;
+        (self.version, self.left, self.round, self.ended) = (0, 0, 0, true);
+    }
+
+    /// Whether the group is no more.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes the last seat away; the connection that sat there comes back.
+    pub fn pop(&mut self) -> Option<u32> {
+        self.seats.pop().map(|seat| seat.slot)
     }
 
     /// When the cursor may go on, if there is anything to do.
@@ -148,8 +156,14 @@ impl Room {
         }
     }
 
-    /// Looks at up to `seats_max` seats and sends what they lack. Returns pushes sent.
-    pub fn step(&mut self, outboxes: &mut Outboxes, seats_max: usize, now: Instant) -> u64 {
+    /// Somebody here could not be served: the cursor will come to them.
+    pub fn look_again(&mut self) {
+        self.left = self.seats.len();
+    }
+
+    /// Looks at up to `seats_max` seats and sends what they lack, until `frames_max` are sent; whoever is reached gets all they
+    /// lack. Returns pushes sent.
+    pub fn step(&mut self, outboxes: &mut Outboxes, seats_max: usize, frames_max: u64, now: Instant) -> u64 {
         if self.round == 0 {
             (self.round, self.round_began) = (self.seats.len(), Some(now));
         }
@@ -162,6 +176,9 @@ impl Room {
             self.cursor += 1;
             self.left -= 1;
             self.round -= 1;
+            if sent >= frames_max {
+                break;
+            }
         }
         if (self.left == 0 || self.round == 0) && self.updates.iter().any(|update| update.deleted) {
             self.bury();
@@ -169,16 +186,16 @@ impl Room {
         sent
     }
 
-    /// Sends what one seat lacks, if its pipe takes it.
+    /// Sends what one seat lacks, if its pipe takes it. Returns pushes sent.
     pub fn serve(&mut self, at: usize, outboxes: &mut Outboxes, now: Instant) -> u64 {
         let seat = self.seats[at];
         if seat.seen >= self.version {
             return 0;
         }
-        let frames = self.frames_since(seat.seen);
+        let (frames, count) = self.frames_since(seat.seen);
         if frames.is_empty() || outboxes.push(seat.slot, seat.fd, &frames, now) == Pushed::Sent {
             self.seats[at].seen = self.version;
-            return u64::from(!frames.is_empty());
+            return count;
         }
         0
     }
@@ -191,25 +208,28 @@ impl Room {
         behind.map(|seat| seat.slot).collect()
     }
 
-    fn frames_since(&mut self, seen: u64) -> Bytes {
-        if let Some((since, frames)) = &self.joined
+    fn frames_since(&mut self, seen: u64) -> (Bytes, u64) {
+        if let Some((since, frames, count)) = &self.joined
             && *since == seen
         {
-            return frames.clone();
+            return (frames.clone(), *count);
         }
         let mut newer = self.updates.iter().filter(|update| update.version > seen);
-        let frames = match (newer.next(), newer.next()) {
-            (None, _) => Bytes::new(),
-            (Some(one), None) => one.frame.clone(),
+        let (frames, count) = match (newer.next(), newer.next()) {
+            (None, _) => (Bytes::new(), 0),
+            (Some(one), None) => (one.frame.clone(), 1),
             (Some(one), Some(two)) => {
-                let mut all = BytesMut::from(&one.frame[..]);
+                let (mut all, mut count) = (BytesMut::from(&one.frame[..]), 2);
                 all.extend_from_slice(&two.frame);
-                newer.for_each(|update| all.extend_from_slice(&update.frame));
-                all.freeze()
+                for update in newer {
+                    all.extend_from_slice(&update.frame);
+                    count += 1;
+                }
+                (all.freeze(), count)
             }
         };
-        self.joined = Some((seen, frames.clone()));
-        frames
+        self.joined = Some((seen, frames.clone(), count));
+        (frames, count)
     }
 
     /// Drops notices of deletion that everybody has.

@@ -14,19 +14,21 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::actor::{Actor, MAILBOX_MAX, Moment, Phase};
-use super::inbox::{Letter, Mail, Seating};
+use super::inbox::{Letter, Mail, News};
 use super::node::Node;
 use super::outbox::Outboxes;
+use super::presence::Remains;
 use super::room::Room;
-use super::{Ask, Command, Door};
+use super::{Ask, Command, Door, Incarnation};
 use crate::clock::unix_millis;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::name::GroupId;
 use crate::metrics::ShardMetrics;
 use crate::seldom;
 use crate::store::{Batch, CommitError, LoadError, Lsn};
-use crate::users::ConnId;
 
 /// Groups that one shard loads from the store at the same time.
 const LOADING_MAX: usize = 4096;
@@ -50,15 +52,19 @@ pub struct Shard {
     pub(super) actors: RefCell<HashMap<GroupId, ActorRef>>,
     with_mail: RefCell<VecDeque<ActorRef>>,
     pub(super) with_news: RefCell<VecDeque<RoomRef>>,
+    /// Rooms whose group is no more, with the frame that says so.
+    pub(super) endings: RefCell<VecDeque<(RoomRef, Bytes)>>,
+    /// What is left of groups of this shard that have ended.
+    pub(super) remains: RefCell<VecDeque<Remains>>,
     /// Commits under way by their numbers: since when, and whose records are in each.
     open_commits: RefCell<HashMap<u64, (Instant, Vec<ActorRef>)>>,
     commits: Cell<u64>,
     /// When to look at which actor. An entry that is not the actor's `look_at` is out of date.
     looks: RefCell<BinaryHeap<Reverse<(Instant, GroupId)>>>,
     loading: Cell<usize>,
-    pub(super) frames_left: Cell<u64>,
-    pub(super) frames_refilled: Cell<Instant>,
     now: Cell<Instant>,
+    /// How often the inbox was read.
+    turns: Cell<u64>,
     /// Whoever waits until no command is under way.
     waits_for_calm: Cell<Option<Waker>>,
 }
@@ -75,13 +81,14 @@ impl Shard {
             actors: RefCell::default(),
             with_mail: RefCell::default(),
             with_news: RefCell::default(),
+            endings: RefCell::default(),
+            remains: RefCell::default(),
             open_commits: RefCell::default(),
             commits: Cell::new(0),
             looks: RefCell::default(),
             loading: Cell::new(0),
-            frames_left: Cell::new(0),
-            frames_refilled: Cell::new(now),
             now: Cell::new(now),
+            turns: Cell::new(0),
             waits_for_calm: Cell::new(None),
         })
     }
@@ -113,6 +120,14 @@ impl Shard {
         self.inbox().ring();
     }
 
+    /// Waits until every letter that lies in the inbox now has been read.
+    pub async fn read_up(&self) {
+        let turns = self.turns.get();
+        while self.inbox().has_letters() && self.turns.get() == turns {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Tells a group something. Never waits.
     pub fn tell(&self, command: Command) {
         let home = self.node.home_of(&command.group);
@@ -131,33 +146,8 @@ impl Shard {
         if !self.outboxes.borrow_mut().drain(slot, now) {
             return false;
         }
-        let places: Vec<_> = match self.outboxes.borrow_mut().places(slot) {
-            Some(places) => {
-                // Another room comes first each time: one that is always busy must not take the whole pipe.
-                if let [_, _, ..] = places.as_slice() {
-                    places.rotate_left(1);
-                }
-                places.iter().map(|place| (place.room.clone(), place.at)).collect()
-            }
-            None => return true,
-        };
-        let mut sent = 0;
-        for (room, at) in places {
-            sent += room.borrow_mut().serve(at, &mut self.outboxes.borrow_mut(), now);
-        }
-        self.metrics().pushes_sent.add(sent);
+        self.catch_up(slot, now);
         true
-    }
-
-    /// Takes a connection out of all its rooms, here and at their homes.
-    pub fn leave_rooms(&self, id: ConnId) {
-        loop {
-            let place = self.outboxes.borrow_mut().places(id.slot).and_then(|places| places.pop());
-            let Some(place) = place else { return };
-            let group = place.room.borrow().group.clone();
-            self.vacate(place);
-            self.detach(group, id);
-        }
     }
 
     /// Everything this shard can do now. Comes back with the time at which it has more to do by itself.
@@ -167,14 +157,17 @@ impl Shard {
         for letter in mail.letters.drain(..) {
             self.read(letter);
         }
-        for (group, updates) in mail.news.drain() {
-            self.publish_here(&group, &updates, 0);
+        for (group, News { incarnation, updates }) in mail.news.drain() {
+            self.publish_here(&Incarnation { group, number: incarnation }, &updates, 0);
         }
+        self.turns.set(self.turns.get().wrapping_add(1));
         self.let_actors_work();
         if self.has_crowd_ahead() {
             self.outboxes.borrow_mut().flush(self.now());
         }
         let due = self.move_cursors();
+        let more = self.empty_ended_rooms() | self.forget_remains();
+        let due = if more { Some(self.now()) } else { due };
         let mut outboxes = self.outboxes.borrow_mut();
         outboxes.flush(self.now());
         self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
@@ -188,16 +181,16 @@ impl Shard {
     fn read(&self, letter: Letter) {
         match letter {
             Letter::Command(command) => self.take_command(command),
-            Letter::Detach(group, connection) => {
-                if let Some(actor) = self.actors.borrow().get(&group) {
+            Letter::Detach(of, connection, seating) => {
+                if let Some(actor) = self.actors.borrow().get(&of.group) {
                     let mut guest = actor.borrow_mut();
-                    guest.unseat(connection);
+                    guest.give_back(of.number, connection, seating);
                     self.look_again(&mut guest);
                 }
             }
             Letter::Tell(connection, frame, answers, seating) => self.tell_connection(connection, &frame, answers, seating),
             Letter::Close(connection, frame, close) => self.close_connection(connection, &frame, close),
-            Letter::Dissolved(group, frame) => self.empty_room(&group, &frame),
+            Letter::Dissolved(of, frame) => self.end_room(&of, frame),
             Letter::Loaded(group, loaded) => {
                 self.loading.set(self.loading.get() - 1);
                 let Some(actor) = self.actors.borrow().get(&group).cloned() else { return };
@@ -220,7 +213,7 @@ impl Shard {
                         let mail = std::mem::take(&mut actor.borrow_mut().mailbox);
                         self.metrics().mail.add(-(mail.len() as i64));
                         for command in mail {
-                            self.refuse(command.door, refusal.clone());
+                            self.refuse(&group, command.door, refusal.clone());
                         }
                     }
                 }
@@ -237,7 +230,7 @@ impl Shard {
             Some(actor) => actor,
             None if refusable && self.loading.get() >= LOADING_MAX => {
                 let refusal = Refusal::new(Code::Overloaded, "too many groups are being loaded: try again later").after(1000);
-                return self.refuse(command.door, refusal);
+                return self.refuse(&command.group, command.door, refusal);
             }
             None => self.wake(&command.group),
         };
@@ -245,7 +238,7 @@ impl Shard {
         if refusable && guest.mailbox.len() >= MAILBOX_MAX {
             drop(guest);
             let refusal = Refusal::new(Code::Overloaded, "too many commands wait for this group: try again later").after(1000);
-            return self.refuse(command.door, refusal);
+            return self.refuse(&command.group, command.door, refusal);
         }
         guest.last_used = Some(self.now());
         guest.mailbox.push_back(command);
@@ -381,8 +374,9 @@ impl Shard {
         }
     }
 
-    fn refuse(&self, door: Door, refusal: Refusal) {
-        self.answer(door, Err(refusal), Seating::Same);
+    fn refuse(&self, group: &GroupId, door: Door, refusal: Refusal) {
+        let seating = door.no_seat(group);
+        self.answer(door, Err(refusal), seating);
     }
 
     /// Lets unused actors sleep, and forgets answers whose window is over. Costs nothing for all others. To be called a few times

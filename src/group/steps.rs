@@ -1,63 +1,82 @@
 //! What a shard does with an actor's steps: answers, seats, farewells and pushes, on this shard or by letter on another.
 
-use std::cell::RefCell;
-use std::os::fd::AsRawFd;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Door;
 use super::actor::{Actor, Change, Step};
-use super::inbox::{Letter, Seating, Update};
-use super::outbox::Place;
-use super::room::Room;
+use super::inbox::{Letter, Seating, Sitting, Update};
 use super::shard::Shard;
 use crate::domain::code::{Code, Refusal};
 use crate::domain::member::GroupType;
-use crate::domain::name::GroupId;
+use crate::domain::name::UserId;
 use crate::protocol::answer::{Data, put_answer};
 use crate::protocol::close::Close;
-use crate::protocol::request::Cmd;
+use crate::protocol::request::{Cmd, Id};
 use crate::protocol::{frame, push};
-use crate::users::ConnId;
+use crate::users::{ConnId, User};
 
 impl Shard {
     /// Does what an actor wants done, in its order.
     pub(super) fn perform(&self, actor: &mut Actor, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Answer(door, answer) => self.answer(door, answer, Seating::Same),
-                Step::Seat { door, data, seen, .. } => {
-                    let seating = Seating::Sit(actor.id.clone(), seen, kind_of(actor));
-                    match (data, door.connection()) {
-                        (Some(data), _) => self.answer(door, Ok(data), seating),
-                        (None, Some(connection)) => self.say(connection, Vec::new(), None, seating),
-                        (None, None) => {}
-                    }
+                Step::Answer(door, answer) => {
+                    let seating = door.no_seat(&actor.id);
+                    self.answer(door, answer, seating);
                 }
-                Step::Unseat(door, data) => self.answer(door, Ok(data), Seating::Rise(actor.id.clone())),
-                Step::Welcome(user, seen, by_other) => {
+                Step::Seat { door, data, seen, user, .. } => {
+                    let seating = match door.connection() {
+                        Some(connection) => Seating::Sit(sitting(actor, connection, &user, seen, door.asks(), door.has_place())),
+                        None => Seating::Same,
+                    };
+                    self.answer(door, Ok(data.unwrap_or(Data::Empty)), seating);
+                }
+                Step::Unseat(door, data) => {
+                    if let Some(connection) = door.connection() {
+                        actor.unseat(connection);
+                    }
+                    self.answer(door, Ok(data), Seating::Rise(actor.life()));
+                }
+                Step::Welcome { user, seen, asker, asked } => {
                     let Some(user) = self.node.users.find(&user) else { continue };
                     for connection in user.connections() {
-                        if actor.seat(connection, &user) {
-                            let frame = if by_other { push::membership_changed(&actor.id, true).to_vec() } else { Vec::new() };
-                            self.say(connection, frame, None, Seating::Sit(actor.id.clone(), seen, kind_of(actor)));
+                        if actor.present.contains_key(&connection) {
+                            continue;
                         }
+                        let seating = Seating::Sit(sitting(actor, connection, &user, seen, asked, false));
+                        self.say(connection, self.membership_changed(actor, connection, asker, true), None, seating);
                     }
                 }
-                // Most are not here: a list of strangers must not cost a walk over all members for each.
-                Step::Farewell(user, _) if !actor.online.contains_key(&user) => {}
-                Step::Farewell(user, by_other) => {
-                    let his: Vec<_> = actor.present.iter().filter(|(_, u)| u.id == user).map(|(connection, _)| *connection).collect();
-                    for connection in his {
+                Step::Farewell { user, asker } => {
+                    for connection in self.connections_of(actor, &user) {
                         actor.unseat(connection);
-                        let frame = if by_other { push::membership_changed(&actor.id, false).to_vec() } else { Vec::new() };
-                        self.say(connection, frame, None, Seating::Rise(actor.id.clone()));
+                        let seating = Seating::Rise(actor.life());
+                        self.say(connection, self.membership_changed(actor, connection, asker, false), None, seating);
                     }
                 }
                 Step::Dissolved => self.dissolve(actor),
             }
         }
+    }
+
+    /// What a connection is told of its user's membership. Whoever asks for a change hears of it by the answer.
+    fn membership_changed(&self, actor: &Actor, connection: ConnId, asker: Option<ConnId>, added: bool) -> Vec<u8> {
+        if asker == Some(connection) { Vec::new() } else { push::membership_changed(&actor.id, added).to_vec() }
+    }
+
+    /// The connections with which a user sits in a group: to find them must not cost a walk over everybody.
+    fn connections_of(&self, actor: &Actor, user: &UserId) -> Vec<ConnId> {
+        let Some(count) = actor.online.get(user) else { return Vec::new() };
+        let open = self.node.users.find(user).map_or_else(Vec::new, |user| user.connections());
+        let theirs: Vec<_> = open.into_iter().filter(|connection| actor.present.contains_key(connection)).collect();
+        if theirs.len() == *count as usize {
+            return theirs;
+        }
+        // One that is being closed is theirs no more, and sits here until its socket is gone.
+        actor.present.iter().filter(|(_, seat)| seat.user.id == *user).map(|(connection, _)| *connection).collect()
     }
 
     /// Brings the newest values of changed keys to every shard with members. `writes` counts those they stand for.
@@ -73,11 +92,12 @@ impl Shard {
             deleted: change.value.is_none(),
         };
         let updates: Vec<_> = changes.iter().map(update).collect();
+        let of = actor.life();
         for (shard, seats) in actor.seats.iter().enumerate() {
             match (*seats, shard == self.index as usize) {
                 (0, _) => {}
-                (_, true) => self.publish_here(&actor.id, &updates, conflated),
-                (_, false) => self.node.inboxes[shard].publish(&actor.id, &updates),
+                (_, true) => self.publish_here(&of, &updates, conflated),
+                (_, false) => self.node.inboxes[shard].publish(&of, &updates),
             }
         }
     }
@@ -85,26 +105,37 @@ impl Shard {
     /// Gives an answer through its door.
     pub(super) fn answer(&self, door: Door, answer: Result<Data, Refusal>, seating: Seating) {
         match door {
-            Door::Nobody(_) => {}
+            Door::Login(connection, _) => self.say_seating(connection, seating),
             Door::Call(connection, call) => {
-                if let (Some(connection), Seating::Sit(..) | Seating::Rise(..)) = (connection, &seating) {
-                    self.say(connection, Vec::new(), None, seating);
+                if let Some(connection) = connection {
+                    self.say_seating(connection, seating);
                 }
                 call(answer);
             }
-            Door::Socket(connection, cmd, id, asked_at) => {
-                let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
-                self.metrics().answers.add(Some(cmd), code);
-                self.metrics().answer_times[cmd as usize].record(self.now().saturating_duration_since(asked_at));
-                if let Err(Refusal { code, message, .. }) = &answer {
-                    tracing::debug!(%connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
-                }
-                let mut json = Vec::with_capacity(160);
-                put_answer(&mut json, &id, &answer);
-                let mut framed = Vec::with_capacity(json.len() + 4);
-                frame::put_text(&mut framed, &json);
-                self.say(connection, framed, Some(cmd), seating);
+            Door::Socket(connection, cmd, id, asked_at) => self.answer_request(connection, cmd, &id, asked_at, &answer, seating),
+            Door::Follow(connection, id, asked_at) => {
+                self.answer_request(connection, Cmd::JoinGroup, &id, asked_at, &answer, seating);
             }
+        }
+    }
+
+    fn answer_request(&self, connection: ConnId, cmd: Cmd, id: &Id, asked_at: Instant, answer: &Result<Data, Refusal>, seating: Seating) {
+        let code = answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+        self.metrics().answers.add(Some(cmd), code);
+        self.metrics().answer_times[cmd as usize].record(self.now().saturating_duration_since(asked_at));
+        if let Err(Refusal { code, message, .. }) = answer {
+            tracing::debug!(%connection, cmd = cmd.name(), code = code.number(), "refused: {message}");
+        }
+        let mut json = Vec::with_capacity(160);
+        put_answer(&mut json, id, answer);
+        let mut framed = Vec::with_capacity(json.len() + 4);
+        frame::put_text(&mut framed, &json);
+        self.say(connection, framed, Some(cmd), seating);
+    }
+
+    fn say_seating(&self, connection: ConnId, seating: Seating) {
+        if !matches!(seating, Seating::Same) {
+            self.say(connection, Vec::new(), None, seating);
         }
     }
 
@@ -118,61 +149,25 @@ impl Shard {
 
     /// Bytes for a connection of this shard, and what becomes of its seat.
     pub(super) fn tell_connection(&self, connection: ConnId, frame: &[u8], answers: Option<Cmd>, seating: Seating) {
-        let mut outboxes = self.outboxes.borrow_mut();
-        let Some(bell) = outboxes.bell(connection).cloned() else {
-            drop(outboxes);
-            if let Seating::Sit(group, ..) = seating {
-                self.detach(group, connection);
+        let Some(bell) = self.outboxes.borrow().bell(connection).cloned() else {
+            if let Seating::Sit(sitting) = seating {
+                self.detach(sitting.of, connection, sitting.seating);
             }
             return;
         };
+        self.hear_ends(connection.slot);
         if !frame.is_empty() {
-            outboxes.say(connection.slot, frame);
+            self.outboxes.borrow_mut().say(connection.slot, frame);
         }
-        drop(outboxes);
-        if let Some(cmd) = answers {
-            bell.answered(cmd == Cmd::JoinGroup);
+        if answers.is_some() {
+            bell.answered();
         }
         match seating {
             Seating::Same => {}
-            Seating::Sit(group, seen, kind) => self.sit(connection, group, seen, kind, answers.is_some()),
-            Seating::Rise(group) => {
-                let mut outboxes = self.outboxes.borrow_mut();
-                let place = outboxes.places(connection.slot).and_then(|places| {
-                    let at = places.iter().position(|place| place.room.borrow().group == group)?;
-                    Some(places.swap_remove(at))
-                });
-                drop(outboxes);
-                if let Some(place) = place {
-                    self.vacate(place);
-                }
-            }
+            Seating::Sit(sitting) => self.sit(connection, sitting, answers.is_some()),
+            Seating::Rise(of) => self.rise(connection, &of),
+            Seating::Not(group) => self.release_place(connection, &group),
         }
-    }
-
-    /// Seats a connection; `told`: the frame before it held a snapshot of the version `seen`.
-    fn sit(&self, connection: ConnId, group: GroupId, seen: u64, kind: u8, told: bool) {
-        let interval = self.node.limits.push_min_interval[kind as usize];
-        let known = self.rooms.borrow().get(&group).cloned();
-        let room = known.unwrap_or_else(|| Rc::new(RefCell::new(Room::new(group.clone(), interval))));
-        let mut outboxes = self.outboxes.borrow_mut();
-        let Some(fd) = outboxes.socket(connection.slot).map(|socket| socket.as_raw_fd()) else { return };
-        let Some(places) = outboxes.places(connection.slot) else { return };
-        if let Some(place) = places.iter().find(|place| Rc::ptr_eq(&place.room, &room)) {
-            // It sat already, and what was to be pushed to it may be in the snapshot.
-            if told {
-                room.borrow_mut().knows(place.at, seen);
-            }
-            return;
-        }
-        let max = self.node.limits.groups_per_connection_max;
-        if max > 0 && places.len() >= max {
-            drop(outboxes);
-            return self.detach(group, connection);
-        }
-        let at = room.borrow_mut().sit(connection.slot, fd, seen);
-        places.push(Place { room: room.clone(), at });
-        self.rooms.borrow_mut().insert(group, room);
     }
 
     /// Closes a connection of this shard from outside, after these bytes; one that is being closed was told why.
@@ -187,44 +182,23 @@ impl Shard {
         }
     }
 
-    /// Tells a group's home that a connection does not sit there.
-    pub(super) fn detach(&self, group: GroupId, connection: ConnId) {
-        let home = self.node.home_of(&group);
-        self.node.inboxes[home].put(Letter::Detach(group, connection));
-    }
-
     fn dissolve(&self, actor: &mut Actor) {
-        let frame = push::group_dismissed(&actor.id);
-        for shard in 0..actor.seats.len() {
-            if std::mem::take(&mut actor.seats[shard]) == 0 {
-                continue;
-            }
-            if shard == self.index as usize {
-                self.empty_room(&actor.id, &frame);
-            } else {
-                self.node.inboxes[shard].put(Letter::Dissolved(actor.id.clone(), frame.clone()));
+        let (of, frame) = (actor.life(), push::group_dismissed(&actor.id));
+        for (shard, seats) in actor.seats.iter_mut().enumerate() {
+            match (std::mem::take(seats), shard == self.index as usize) {
+                (0, _) => {}
+                (_, true) => self.end_room(&of, frame.clone()),
+                (_, false) => self.node.inboxes[shard].put(Letter::Dissolved(of.clone(), frame.clone())),
             }
         }
-        actor.present.clear();
-        actor.online.clear();
-    }
-
-    /// Tells everybody in a room of this shard that it is over, and clears it.
-    pub(super) fn empty_room(&self, group: &GroupId, frame: &Bytes) {
-        let Some(room) = self.rooms.borrow_mut().remove(group) else { return };
-        let slots: Vec<_> = room.borrow().slots().collect();
-        let mut outboxes = self.outboxes.borrow_mut();
-        for slot in slots {
-            outboxes.say(slot, frame);
-            if let Some(places) = outboxes.places(slot) {
-                places.retain(|place| !Rc::ptr_eq(&place.room, &room));
-            }
-        }
-        room.borrow_mut().clear();
+        self.remains.borrow_mut().push_back(actor.take_remains());
     }
 }
 
-fn kind_of(actor: &Actor) -> u8 {
+/// Seats a connection at home, and says how it sits down on its own shard.
+fn sitting(actor: &mut Actor, connection: ConnId, user: &Arc<User>, seen: u64, asked: bool, has_place: bool) -> Sitting {
     let kind = actor.group().map(|group| group.profile.kind);
-    GroupType::ALL.iter().position(|k| Some(*k) == kind).unwrap_or(0) as u8
+    let kind = GroupType::ALL.iter().position(|k| Some(*k) == kind).unwrap_or(0) as u8;
+    let seating = actor.number_seat(connection, user);
+    Sitting { of: actor.life(), seen, kind, seating, asked, has_place }
 }

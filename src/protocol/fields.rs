@@ -36,7 +36,7 @@ macro_rules! fields {
 fields! {
     id = "id", cmd = "cmd", group_id = "groupID", key = "key", value = "value", op_id = "opID", counters = "counters",
     key_list = "keyList", user_id = "userID", user_sig = "userSig", user_id_list = "userIDList", kind = "type", name = "name",
-    join_option = "joinOption",
+    join_option = "joinOption", asked = "asked",
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -95,6 +95,16 @@ fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+/// A field that is true or false, or absent. Errors: 10004 for anything else.
+pub fn flag(field: &str, raw: Option<&RawValue>, absent: bool) -> Result<bool, Refusal> {
+    match optional(raw).map(RawValue::get) {
+        None => Ok(absent),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(wrong(field, "must be true or false")),
+    }
 }
 
 /// A group's id. Errors: 10004 where it is absent or no string, 10015 where its form is wrong.

@@ -49,7 +49,15 @@ pub fn group_dismissed(group: &GroupId) -> Bytes {
     framed(&json)
 }
 
-/// Somebody else made the user a member, or took it away.
+/// The connection gets no more pushes of a group, though its user is a member: it is in as many groups as it may be.
+pub fn group_unsubscribed(group: &GroupId) -> Bytes {
+    let mut json = b"{\"event\":\"GROUP_UNSUBSCRIBED\",\"data\":{\"groupID\":".to_vec();
+    put_text(&mut json, group.as_str());
+    put(&mut json, b"}}");
+    framed(&json)
+}
+
+/// The user was made a member, or is one no more: by somebody else, or by another connection of theirs.
 pub fn membership_changed(group: &GroupId, added: bool) -> Bytes {
     let mut json = b"{\"event\":\"GROUP_MEMBERSHIP_CHANGED\",\"data\":{\"groupID\":".to_vec();
     put_text(&mut json, group.as_str());

@@ -84,6 +84,8 @@ pub enum Body {
     DismissGroup(GroupId),
     /// Become a member and get pushes.
     JoinGroup(GroupId),
+    /// Get a snapshot and pushes of a group in which the user is a member, by no wish of theirs.
+    FollowGroup(GroupId),
     /// Leave.
     QuitGroup(GroupId),
     /// Make others members.
@@ -140,7 +142,10 @@ impl<'a> Frame<'a> {
             },
             Cmd::CreateGroup => new_group(f)?,
             Cmd::DismissGroup => Body::DismissGroup(fields::group_id(f.group_id)?),
-            Cmd::JoinGroup => Body::JoinGroup(fields::group_id(f.group_id)?),
+            Cmd::JoinGroup => {
+                let (group, asked) = (fields::group_id(f.group_id)?, fields::flag("asked", f.asked, true)?);
+                if asked { Body::JoinGroup(group) } else { Body::FollowGroup(group) }
+            }
             Cmd::QuitGroup => Body::QuitGroup(fields::group_id(f.group_id)?),
             Cmd::AddGroupMember => Body::AddGroupMember(fields::group_id(f.group_id)?, fields::users(f.user_id_list, users_max)?),
             Cmd::DeleteGroupMember => Body::DeleteGroupMember(fields::group_id(f.group_id)?, fields::users(f.user_id_list, users_max)?),

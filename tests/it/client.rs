@@ -279,6 +279,8 @@ impl Seen {
                 assert!(version > before, "version {before} was followed by {frame}");
             }
             Some("GROUP_DISMISSED" | "GROUP_RESYNC") => self.forget(&group),
+            // Whoever is out does not hear of the group's end.
+            Some("GROUP_MEMBERSHIP_CHANGED") if data["status"] == "removed" => self.forget(&group),
             None if data["status"].is_string() => {
                 // Somebody who was out did not hear that the group ended; what he joins now is another one.
                 let epoch = data["epoch"].as_str().unwrap_or_default().to_owned();

@@ -39,6 +39,7 @@ mod rest_limits;
 mod rest_members;
 mod rest_openapi;
 mod rest_vendor;
+mod seats;
 mod server;
 mod throttle;
 mod turmoil;

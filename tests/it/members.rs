@@ -152,14 +152,17 @@ async fn a_join_subscribes_all_open_connections_of_the_user() {
     let mut twin = server.user("ben").await;
     let room = ann.create("ChatRoom").await;
     ben.join(&room).await.ok();
+    assert_eq!(twin.expect_event("GROUP_MEMBERSHIP_CHANGED").await, json!({"groupID": room, "status": "added"}));
     assert_eq!(twin.join(&room).await.ok()["status"], "AlreadyInGroup");
     let other = ann.create("ChatRoom").await;
     ben.join(&other).await.ok();
+    assert_eq!(twin.expect_event("GROUP_MEMBERSHIP_CHANGED").await, json!({"groupID": other, "status": "added"}));
     ann.increase(&other, "like", 1).await.ok();
     for member in [&mut ann, &mut ben, &mut twin] {
         member.expect_push(&other, "like", 1).await;
     }
     twin.quit(&other).await.ok();
+    assert_eq!(ben.expect_event("GROUP_MEMBERSHIP_CHANGED").await, json!({"groupID": other, "status": "removed"}));
     ben.get(&other).await.refused(10007);
     ann.increase(&other, "like", 1).await.ok();
     ann.expect_push(&other, "like", 2).await;

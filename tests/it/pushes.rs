@@ -173,3 +173,35 @@ async fn who_joins_again_gets_a_snapshot_and_then_only_what_is_newer() {
     ann.increase(&room, "like", 1).await.ok();
     ann.await_value(&room, "like", 31).await;
 }
+
+#[tokio::test]
+async fn a_hot_room_leaves_a_calm_one_its_pushes() {
+    // As many as the hot room would take in a blink: whatever is left for the calm one is left by fairness.
+    let server = Setup::new().unthrottled().set("push.max_frames_per_second", 200).start().await;
+    let (mut ann, mut ben, mut eve) = (server.user("ann").await, server.user("ben").await, server.user("eve").await);
+    let (hot, calm) = (eve.create("ChatRoom").await, ann.create("ChatRoom").await);
+    ben.join(&calm).await.ok();
+    let mut crowd = Vec::new();
+    for n in 0..60 {
+        let mut member = server.user(&format!("user {n}")).await;
+        member.join(&hot).await.ok();
+        crowd.push(member);
+    }
+    let storm = async {
+        loop {
+            eve.increase(&hot, "like", 1).await.ok();
+            eve.pushed();
+        }
+    };
+    let calm_life = async {
+        for n in 1..=10 {
+            ann.increase(&calm, "like", 1).await.ok();
+            ann.expect_push(&calm, "like", n).await;
+            ben.expect_push(&calm, "like", n).await;
+        }
+    };
+    tokio::select! { () = storm => {}, () = calm_life => {} }
+    for mut member in crowd {
+        member.expect_event("GROUP_COUNTER_UPDATED").await;
+    }
+}

@@ -96,7 +96,7 @@ function calls(ask, write, { counters, joined, left, watch }) {
     ping: (more) => ask('ping', more),
     createGroup: withFields('createGroup', {
       take: ({ group }) => {
-        if (group.type !== TYPES.GRP_AVCHATROOM) counters.open(group.groupID).joined = true;
+        if (group.type !== TYPES.GRP_AVCHATROOM) Object.assign(counters.open(group.groupID), { joined: true, asked: true });
       },
     }),
     dismissGroup: withID('dismissGroup', { take: left }),

@@ -27,6 +27,7 @@ export function follow(chat, groupID) {
       const heard = ({ data }) => data.groupID === groupID && update();
       const begin = () => join(chat, groupID).then(() => update(), update);
       const events = [[EVENT.GROUP_COUNTER_UPDATED, heard], [EVENT.GROUP_DISMISSED, heard], [EVENT.GROUP_MEMBERSHIP_CHANGED, heard],
+        [EVENT.GROUP_UNSUBSCRIBED, heard],
         [EVENT.SDK_READY, begin], [EVENT.SDK_NOT_READY, () => update()]];
       for (const [name, handler] of events) chat.on(name, handler);
       if (chat.counters(groupID)) update();

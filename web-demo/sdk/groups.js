@@ -17,10 +17,15 @@ export function makeGroups({ held, requests, emit }) {
     for (const watcher of watchers) watcher(groupID, change);
   }
 
-  function joined(data) {
+  function follows(data) {
     const group = counters.open(data.group.groupID);
     group.joined = true;
     group.snapshot(data);
+  }
+
+  function joined(data) {
+    counters.open(data.group.groupID).asked = true;
+    follows(data);
   }
 
   function left({ groupID }) {
@@ -29,7 +34,9 @@ export function makeGroups({ held, requests, emit }) {
   }
 
   function join(groupID) {
-    return requests.ask({ cmd: 'joinGroup', groupID }, { limit: held.timeout, early: true, take: joined }).catch((fault) => {
+    // A group that the app has not asked for must not take the place of one that it will ask for.
+    const wish = counters.open(groupID).asked ? {} : { asked: false };
+    return requests.ask({ cmd: 'joinGroup', groupID, ...wish }, { limit: held.timeout, early: true, take: follows }).catch((fault) => {
       // No answer: the next connection asks again.
       if (fault.code < DISK_FAILED) return;
       if (fault.code === NO_GROUP) event('GROUP_DISMISSED', { groupID });
@@ -42,7 +49,7 @@ export function makeGroups({ held, requests, emit }) {
     const { groupID, status } = data;
     if (name === 'GROUP_COUNTER_UPDATED') return counters.push(data);
     if (name === 'GROUP_RESYNC') return counters.open(groupID).snapshot(data, null, true);
-    if (name === 'GROUP_DISMISSED' || status === 'removed') left(data);
+    if (name === 'GROUP_DISMISSED' || name === 'GROUP_UNSUBSCRIBED' || status === 'removed') left(data);
     else if (status === 'added') join(groupID);
     else if (name !== 'KICKED_OUT' || (held.getUserSig && data.type === TYPES.KICKED_OUT_USERSIG_EXPIRED)) return;
     emit(EVENT[name], data);

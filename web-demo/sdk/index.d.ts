@@ -178,6 +178,8 @@ export interface ChatEvents<I extends Integer = Integer> {
   onGroupDismissed: { groupID: string };
   /** Also where a group did not take this user back after a reconnect. */
   onGroupMembershipChanged: { groupID: string; status: 'added' | 'removed' };
+  /** This connection follows as many groups as it may; `joinGroup` brings the group back. */
+  onGroupUnsubscribed: { groupID: string };
 }
 
 /** One user on one connection that comes back by itself. */
@@ -263,8 +265,10 @@ export const EVENT: {
   readonly GROUP_COUNTER_UPDATED: 'onGroupCounterUpdated';
   /** Not the vendor's. */
   readonly GROUP_DISMISSED: 'onGroupDismissed';
-  /** Not the vendor's: somebody else added or removed this user. */
+  /** Not the vendor's: somebody else, or this user on another connection, changed their membership. */
   readonly GROUP_MEMBERSHIP_CHANGED: 'onGroupMembershipChanged';
+  /** Not the vendor's: the user is a member, but the group's counters are not kept up to date any more. */
+  readonly GROUP_UNSUBSCRIBED: 'onGroupUnsubscribed';
 };
 
 export const TYPES: {

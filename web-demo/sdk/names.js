@@ -7,9 +7,10 @@ export const EVENT = {
   ERROR: 'error',
   NET_STATE_CHANGE: 'netStateChange',
   GROUP_COUNTER_UPDATED: 'onGroupCounterUpdated',
-  // These two are ours.
+  // These three are ours.
   GROUP_DISMISSED: 'onGroupDismissed',
   GROUP_MEMBERSHIP_CHANGED: 'onGroupMembershipChanged',
+  GROUP_UNSUBSCRIBED: 'onGroupUnsubscribed',
 };
 
 export const TYPES = {

@@ -23,7 +23,7 @@ fn new_group(kind: GroupType, join_option: JoinOption) -> Option<Box<Group>> {
         owner: Some(user("owner")),
         join_option,
         created_at: 1,
-        born: 7,
+        incarnation: 7,
         details: Default::default(),
     };
     let mut state = None;

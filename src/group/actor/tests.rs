@@ -63,7 +63,7 @@ impl World {
     fn ask(&mut self, name: &'static str, user: &str, slot: u32, ask: Ask) {
         let told = self.told.clone();
         let door = match ask {
-            Ask::Attach => Door::Nobody(at(slot)),
+            Ask::Attach => Door::Login(at(slot), false),
             _ => Door::Call(Some(at(slot)), Box::new(move |answer| told.lock().unwrap().push((name, answer)))),
         };
         let (group, user) = (self.actor.id.clone(), self.users.visit(&id(user)));
@@ -117,7 +117,7 @@ impl World {
                     self.actor.seats.fill(0);
                     continue;
                 }
-                Step::Welcome(..) | Step::Farewell(..) => continue,
+                Step::Welcome { .. } | Step::Farewell { .. } => continue,
             };
             if let Door::Call(_, call) = door {
                 call(answer);

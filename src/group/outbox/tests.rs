@@ -9,19 +9,19 @@ use tokio::net::TcpListener;
 use super::*;
 
 /// A connection whose pipe is empty.
-pub(in crate::group) async fn open_pipe(outboxes: &mut Outboxes) -> (ConnId, RawFd, TcpStream) {
+pub(in crate::group) async fn open_pipe(outboxes: &mut Outboxes, shard: u16) -> (ConnId, RawFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     SockRef::from(&stream).set_tcp_notsent_lowat(4096).unwrap();
     stream.writable().await.unwrap();
     let fd = stream.as_raw_fd();
-    (outboxes.open(0, stream).0, fd, peer)
+    (outboxes.open(shard, stream).0, fd, peer)
 }
 
 /// A connection whose peer does not read: nothing is pending, and the pipe takes nothing more.
 pub(in crate::group) async fn full_pipe(outboxes: &mut Outboxes) -> (ConnId, RawFd, TcpStream) {
-    let (id, fd, peer) = open_pipe(outboxes).await;
+    let (id, fd, peer) = open_pipe(outboxes, 0).await;
     // Until it takes nothing for a while: what is on its way to the peer makes room a little later.
     let mut refused = 0;
     while refused < 20 {

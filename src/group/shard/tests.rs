@@ -1,6 +1,9 @@
 //! One shard on a store of its own, its turns taken by hand.
 
+mod bounded;
 mod costs;
+mod incarnations;
+mod world;
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use crate::domain::throttle::Window;
 use crate::group::{Limits, Origin};
 use crate::protocol::answer::Data;
 use crate::store::{Options, Store};
-use crate::users::{Users, Windows};
+use crate::users::{ConnId, Users, Windows};
 
 fn limits() -> Limits {
     let window = Window { calls_max: 0, millis: 5000 };
@@ -48,7 +51,7 @@ fn a_wave_of_logins_loses_no_subscription() {
         group: GroupId::parse(group).unwrap(),
         ask: Ask::Attach,
         user: user.clone(),
-        door: Door::Nobody(ConnId { shard: 0, slot: 0, generation: 0 }),
+        door: Door::Login(ConnId { shard: 0, slot: 0, generation: 0 }, false),
         origin: Origin::Socket,
     };
     for n in 0..LOADING_MAX + 1 {
@@ -148,7 +151,8 @@ async fn a_sweep_looks_at_those_alone_for_whom_it_is_time() {
     settle(&shard).await;
     let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
     let connection = ConnId { shard: 0, slot: 0, generation: 0 };
-    shard.actors.borrow()[&id(8)].borrow_mut().seat(connection, &user);
+    let seating = shard.actors.borrow()[&id(8)].borrow_mut().number_seat(connection, &user);
+    let of = shard.actors.borrow()[&id(8)].borrow().life();
     let merged = shard.actors.borrow()[&id(7)].borrow().last_lsn;
     while shard.node.store.merged() < merged {
         tokio::task::yield_now().await;
@@ -175,7 +179,7 @@ async fn a_sweep_looks_at_those_alone_for_whom_it_is_time() {
     assert_eq!(sweep(302), 100);
     assert_eq!(shard.actors.borrow().len(), 1, "the one in which somebody sits");
     assert_eq!(sweep(3600), 0);
-    shard.read(Letter::Detach(id(8), connection));
+    shard.read(Letter::Detach(of, connection, seating));
     assert_eq!(sweep(3602), 1);
     assert!(shard.actors.borrow().is_empty());
     shard.node.store.clone().close().unwrap();

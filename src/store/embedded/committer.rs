@@ -114,14 +114,19 @@ impl Committer {
         }
         let lsn = self.append()?;
         match self.shared.settings.durability {
-            Durability::Interval if self.shared.is_settled() => {
+            Durability::Interval if self.shared.is_settled() && self.is_seen() => {
                 self.sync_at.get_or_insert_with(|| Instant::now() + self.shared.settings.limits.sync_every);
             }
-            // The next start must know that something may be lost before anything can be.
+            // The next start must know that something may be lost before anything can be, and be able to tell whether it is.
             Durability::Sync | Durability::Interval => self.sync()?,
         }
         self.quiet_at = Some(Instant::now() + QUIET);
         Ok(lsn)
+    }
+
+    /// Whether nobody watches, or whoever does has seen all that is written.
+    fn is_seen(&self) -> bool {
+        self.shared.watch.as_ref().is_none_or(|watch| watch.saw(self.journal.end().lsn).is_ok())
     }
 
     fn append(&mut self) -> Result<Lsn, CommitError> {

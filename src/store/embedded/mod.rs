@@ -40,6 +40,7 @@ mod table;
 mod troubles;
 mod upgrade;
 pub(super) mod upkeep;
+mod witness;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -58,6 +59,7 @@ use reading::Reading;
 use segment::Segments;
 use stats::{Counts, Stats};
 use troubles::Troubles;
+use witness::{Memory, Watch};
 
 use super::{Batch, CommitError, Done, LoadError, Loaded, Lsn, OnFatal, OpenError, Options, Page, Relation, Trouble};
 use crate::domain::UnixMillis;
@@ -71,6 +73,7 @@ const READERS: usize = 2;
 struct Shared {
     settings: Options,
     disk: Arc<dyn Disk>,
+    watch: Option<Watch>,
     troubles: Arc<Troubles>,
     counts: Counts,
     health: Health,
@@ -155,9 +158,8 @@ impl Engine {
     pub(super) fn open(options: &Options, on_fatal: OnFatal) -> Result<Self, OpenError> {
         let folder = options.path.display().to_string();
         let disk = Folder::new(&options.path).map_err(|error| OpenError::Io(format!("{folder}: {error}")))?;
-        // Where the machine does not tell, every start counts as one after the loss of power.
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Self::open_at(Place { disk: Arc::new(disk), folder, boot, home: String::new() }, options, on_fatal)
+        let witness = Arc::new(Memory::of_this_machine());
+        Self::open_at(Place { disk: Arc::new(disk), folder, witness, home: String::new() }, options, on_fatal)
     }
 
     /// Opens a folder of any disk.
@@ -173,6 +175,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             settings: options.clone(),
             disk: place.disk.clone(),
+            watch: found.watch,
             troubles: found.troubles.clone(),
             counts: Counts::default(),
             health,
@@ -181,7 +184,7 @@ impl Engine {
             segments: found.segments,
             merged: AtomicU64::new(found.meta.merged.lsn),
             settled: AtomicBool::new(found.waiting.is_none()),
-            reading: Reading::new(found.table, found.replays, found.waiting, found.troubles),
+            reading: Reading::new(found.table, found.replays, found.troubles, found.waiting),
             copies: Mutex::default(),
             checking: check::Stopping::default(),
         });

@@ -8,6 +8,7 @@ use super::pages::PageDamage;
 use super::scan::ScanError;
 use super::segment::name_of;
 use super::table::{self, TableError};
+use super::witness::Witness;
 use crate::store::OpenError;
 
 /// Where the store lives.
@@ -16,8 +17,8 @@ pub(super) struct Place {
     pub(super) disk: Arc<dyn Disk>,
     /// The folder's name, for messages.
     pub(super) folder: String,
-    /// A name of this boot of the machine; empty where it cannot be told.
-    pub(super) boot: String,
+    /// Who saw the last write.
+    pub(super) witness: Arc<dyn Witness>,
     /// What tells this folder from a copy of it; see `Disk::home`.
     pub(super) home: String,
 }

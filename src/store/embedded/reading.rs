@@ -49,7 +49,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Reads from such a table, which may lack something.
-    pub(super) fn new(table: Table, replays: Replays, waiting: Option<(Behind, Overlay)>, troubles: Arc<Troubles>) -> Self {
+    pub(super) fn new(table: Table, replays: Replays, troubles: Arc<Troubles>, waiting: Option<(Behind, Overlay)>) -> Self {
         let (behind, overlay) = waiting.map_or((None, Overlay::default()), |(behind, overlay)| (Some(Arc::new(behind)), overlay));
         Self {
             table,

@@ -24,6 +24,7 @@ use super::segment::{self, Segments, name_of, segment_bytes, segment_of};
 use super::table::{self, Table, TableError};
 use super::troubles::{Troubles, Who};
 use super::upgrade;
+use super::witness::Watch;
 use crate::domain::UnixMillis;
 use crate::store::{Durability, OpenError, Options, TroubleKind};
 
@@ -41,6 +42,8 @@ pub(super) struct Recovered {
     /// What these hold, where there was no space to merge them. The table does not know then under which conditions the
     /// store is kept, and what else `meta` says.
     pub(super) waiting: Option<(Behind, Overlay)>,
+    /// Who sees the writes of this life, where that is of use.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Makes the folder ready. It must be locked.
@@ -50,14 +53,19 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
     let present = numbers.iter().copied().filter(|number| *number >= meta.oldest).collect();
     let mut scan =
         scan::scan(&*place.disk, &meta, &present, horizon(now, options.replay_window)).map_err(|error| place.scan_error(error))?;
-    let rebooted = place.boot.is_empty() || place.boot != meta.boot;
+    // What was answered may have been in the machine's memory alone; only its memory can tell whether all of it is here.
+    let proved = place.witness.told(&meta.store).is_some_and(|note| note.proves(meta.life, scan.end.lsn));
     // A copy that was put in the place of a later state goes on from an earlier moment, and its original may go on as well.
     let copied = !meta.home.is_empty() && meta.home != place.home;
-    if copied || meta.interval && !meta.clean && (rebooted || scan.discarded) {
+    if copied || meta.interval && !meta.clean && !proved {
         meta.generation = if copied { rows::renewed(meta.generation) } else { meta.generation + 1 };
-        meta.boot = place.boot.clone();
         meta.home = place.home.clone();
-        table.set_meta(&meta).map_err(|error| place.table_error(error))?;
+        meta.life = 0;
+        match table.set_meta(&meta) {
+            // Where there is no room for it, this life proves nothing to the next one, which will change it again.
+            Err(TableError::Full) => table.mend().map_err(|error| place.table_error(error))?,
+            set => set.map_err(|error| place.table_error(error))?,
+        }
     }
     let troubles = Arc::new(Troubles::new(options.clock.clone()));
     let bytes = segment_bytes(&options.limits);
@@ -80,12 +88,14 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
         replays: scan.replays,
         unmerged_bytes: scan.unmerged_bytes,
         waiting: None,
+        watch: None,
     };
-    match found.settle(place, options) {
+    found.begin_life(place, options.durability);
+    match found.settle(options) {
         Ok(()) => Ok(found),
         Err(TableError::Full) => {
             found.troubles.begin(Who::Merging, TroubleKind::DiskFull, "the journal cannot be merged into the table");
-            found.go_without(options).map_err(|error| place.table_error(error))?;
+            found.go_without().map_err(|error| place.table_error(error))?;
             Ok(found)
         }
         Err(error) => Err(place.table_error(error)),
@@ -93,9 +103,23 @@ pub(super) fn recover(place: &Place, options: &Options) -> Result<Recovered, Ope
 }
 
 impl Recovered {
-    /// Merges all and notes under which conditions the store is kept from now on.
-    fn settle(&mut self, place: &Place, options: &Options) -> Result<(), TableError> {
-        (self.meta.boot, self.meta.home) = (place.boot.clone(), place.home.clone());
+    /// From now on the store is kept here, and like this.
+    fn begin_life(&mut self, place: &Place, durability: Durability) {
+        let meta = &mut self.meta;
+        if durability == Durability::Interval {
+            self.watch = Watch::begin(place.witness.clone(), meta.store, meta.life, self.end.lsn);
+        }
+        *meta = Meta {
+            life: self.watch.as_ref().map_or(0, Watch::life),
+            home: place.home.clone(),
+            interval: durability == Durability::Interval,
+            clean: false,
+            ..meta.clone()
+        };
+    }
+
+    /// Merges all and lets the table know how the store is kept.
+    fn settle(&mut self, options: &Options) -> Result<(), TableError> {
         kinds::complete(&self.table, &self.meta)?;
         while self.meta.merged.lsn < self.end.lsn {
             let bytes_max = merge_bytes_max(&options.limits);
@@ -103,14 +127,12 @@ impl Recovered {
             self.meta.merged = merged;
             self.unmerged_bytes = self.unmerged_bytes.saturating_sub(bytes);
         }
-        (self.meta.clean, self.meta.interval) = (false, options.durability == Durability::Interval);
         self.table.set_meta(&self.meta)
     }
 
     /// Makes it possible to serve reads, and writes for which there is room, while the table cannot grow.
-    fn go_without(&mut self, options: &Options) -> Result<(), TableError> {
+    fn go_without(&mut self) -> Result<(), TableError> {
         self.table.mend()?;
-        (self.meta.clean, self.meta.interval) = (false, options.durability == Durability::Interval);
         let mut overlay = Overlay::default();
         let behind = read_behind(&self.segments, self.meta.merged, self.end, &mut overlay)?;
         self.waiting = Some((behind, overlay));
@@ -146,7 +168,7 @@ fn open_table(place: &Place, options: &Options) -> Result<(Table, Meta, BTreeSet
         place.disk.remove(&name_of(number)).map_err(io)?;
     }
     // The journal comes before the table: from then on a table without its journal is known to be damage.
-    let meta = Meta::new(StoreId::random().map_err(io)?, &place.boot, options.durability);
+    let meta = Meta::new(StoreId::random().map_err(io)?, options.durability);
     let label = Label { store: meta.store, segment: meta.oldest, bytes: segment_bytes(&options.limits) };
     segment::create(&*place.disk, label, &[]).map_err(io)?;
     let table = Table::create(&*place.disk, options.cache_bytes, &meta).map_err(|error| place.table_error(error))?;

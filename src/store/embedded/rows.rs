@@ -42,8 +42,8 @@ pub(super) struct Meta {
     pub(super) merged: Position,
     /// Segments from here on must exist; those before are refuse.
     pub(super) oldest: u64,
-    /// The boot of the machine under which it was last opened.
-    pub(super) boot: String,
+    /// The life of the store of which the machine's memory may know, see `Note`; 0: of none.
+    pub(super) life: u64,
     /// What told its folder from copies of it, or nothing; see `Disk::home`.
     pub(super) home: String,
     /// It was closed.
@@ -54,10 +54,10 @@ pub(super) struct Meta {
 
 impl Meta {
     /// A new store's.
-    pub(super) fn new(store: StoreId, boot: &str, durability: Durability) -> Self {
+    pub(super) fn new(store: StoreId, durability: Durability) -> Self {
         let merged = Position { lsn: 0, segment: 1, offset: FIRST_BLOCK };
-        let (boot, home) = (boot.to_owned(), String::new());
-        Self { store, generation: 1, merged, oldest: 1, boot, home, clean: false, interval: durability == Durability::Interval }
+        let home = String::new();
+        Self { store, generation: 1, merged, oldest: 1, life: 0, home, clean: true, interval: durability == Durability::Interval }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

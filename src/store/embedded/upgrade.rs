@@ -59,8 +59,8 @@ pub(super) fn upgrade(place: &Place, options: &Options, table: &Table, numbers: 
     // What format 1 knew is no proof that the end is complete.
     let doubtful = old.interval && !old.clean;
     let generation = old.generation + u64::from(doubtful);
-    let (boot, home) = (place.boot.clone(), String::new());
-    let meta = Meta { store, generation, merged, oldest, boot, home, clean: old.clean, interval: old.interval };
+    let home = String::new();
+    let meta = Meta { store, generation, merged, oldest, life: 0, home, clean: old.clean, interval: old.interval };
     replace_meta(table, &meta).map_err(|error| place.table_error(error))?;
     numbers.append(&mut copy.made);
     tracing::info!("the data folder {} was brought from format 1 to format {FORMAT}", place.folder);

@@ -82,7 +82,7 @@ export class World {
   async ann(options) {
     const chat = this.chat(options);
     const events = [];
-    for (const name of ['sdkStateReady', 'sdkStateNotReady', 'netStateChange', 'kickedOut', 'error', 'onGroupCounterUpdated', 'onGroupDismissed', 'onGroupMembershipChanged']) {
+    for (const name of ['sdkStateReady', 'sdkStateNotReady', 'netStateChange', 'kickedOut', 'error', 'onGroupCounterUpdated', 'onGroupDismissed', 'onGroupMembershipChanged', 'onGroupUnsubscribed']) {
       chat.on(name, ({ data }) => events.push([name, data]));
     }
     const login = chat.login({ userID: 'ann', userSig: 'sig-1' });

@@ -180,7 +180,7 @@ impl World {
         let number = self.asked.len();
         let told = self.told.clone();
         let door = match &ask {
-            Ask::Attach => Door::Nobody(connection),
+            Ask::Attach => Door::Login(connection, false),
             _ => Door::Call(Some(connection), Box::new(move |answer| told.lock().expect("no panic").push((number, answer)))),
         };
         self.asked.push(Asked::of(&ask, &user.id, connection));
@@ -247,8 +247,9 @@ impl World {
         for step in steps {
             match step {
                 Step::Answer(door, answer) => tell(door, answer),
-                Step::Seat { door, data, .. } => {
+                Step::Seat { door, data, user, .. } => {
                     let connection = door.connection().expect("who sits has a connection");
+                    self.actor.number_seat(connection, &user);
                     if self.connections.iter().any(|(_, id)| *id == connection) {
                         self.room.insert(connection);
                     } else {
@@ -259,19 +260,20 @@ impl World {
                     }
                 }
                 Step::Unseat(door, data) => {
-                    self.room.remove(&door.connection().expect("who sat has a connection"));
+                    let connection = door.connection().expect("who sat has a connection");
+                    self.actor.unseat(connection);
+                    self.room.remove(&connection);
                     tell(door, Ok(data));
                 }
-                Step::Welcome(user, ..) => {
+                Step::Welcome { user, .. } => {
                     for (user, connection) in self.connections.iter().filter(|(known, _)| known.id == user) {
-                        if self.actor.seat(*connection, user) {
-                            self.room.insert(*connection);
-                        }
+                        self.actor.number_seat(*connection, user);
+                        self.room.insert(*connection);
                     }
                 }
-                Step::Farewell(user, _) => {
+                Step::Farewell { user, .. } => {
                     let present = self.actor.present.iter();
-                    let theirs: Vec<_> = present.filter(|(_, known)| known.id == user).map(|(connection, _)| *connection).collect();
+                    let theirs: Vec<_> = present.filter(|(_, known)| known.user.id == user).map(|(connection, _)| *connection).collect();
                     for connection in theirs {
                         self.actor.unseat(connection);
                         self.room.remove(&connection);
@@ -311,15 +313,15 @@ impl World {
         let online: u32 = self.actor.online.values().sum();
         assert_eq!((online, self.actor.seats.iter().sum::<u32>()), (present.len() as u32, present.len() as u32));
         for (user, count) in &self.actor.online {
-            assert_eq!(*count as usize, self.actor.present.values().filter(|present| present.id == *user).count());
+            assert_eq!(*count as usize, self.actor.present.values().filter(|present| present.user.id == *user).count());
         }
         if group.is_some_and(|group| group.profile.kind == GroupType::AvChatRoom) {
             let is_open = |id: &&ConnId| self.connections.iter().any(|(_, open)| open == *id);
             let seats: BTreeSet<_> = self.model.seats.iter().filter(is_open).copied().collect();
             assert_eq!(present, seats, "who joined last sits, and who quit last does not");
         } else if let Some(group) = group {
-            let stranger = self.actor.present.values().find(|user| !group.members.contains_key(&user.id));
-            assert!(stranger.is_none(), "{stranger:?} is no member and gets pushes");
+            let stranger = self.actor.present.values().find(|present| !group.members.contains_key(&present.user.id));
+            assert!(stranger.is_none(), "{:?} is no member and gets pushes", stranger.map(|present| &present.user));
         }
     }
 
@@ -386,8 +388,8 @@ impl World {
 fn tell(door: Door, answer: Result<Data, Refusal>) {
     match door {
         Door::Call(_, call) => call(answer),
-        Door::Nobody(_) => {}
-        Door::Socket(..) => panic!("nobody asked by a socket"),
+        Door::Login(..) => {}
+        Door::Socket(..) | Door::Follow(..) => panic!("nobody asked by a socket"),
     }
 }
 

@@ -133,7 +133,7 @@ fn check_names(body: &Body) {
             assert!(id.as_ref().is_none_or(|id| GroupId::custom(id.as_str()).is_ok()));
             assert!(new.owner.is_none() && new.members.is_empty());
         }
-        Body::DismissGroup(id) | Body::JoinGroup(id) | Body::QuitGroup(id) | Body::OnlineCount(id) => group(id),
+        Body::DismissGroup(id) | Body::JoinGroup(id) | Body::FollowGroup(id) | Body::QuitGroup(id) | Body::OnlineCount(id) => group(id),
         Body::AddGroupMember(id, users) | Body::DeleteGroupMember(id, users) => {
             group(id);
             assert!((1..=USERS_MAX).contains(&users.len()));
@@ -166,6 +166,7 @@ fn written(cmd: Cmd, body: &Body) -> String {
             json!({"groupID": id.as_ref().map(GroupId::as_str), "type": new.kind.name(), "name": new.name.as_str(), "joinOption": option})
         }
         Body::DismissGroup(id) | Body::JoinGroup(id) | Body::QuitGroup(id) | Body::OnlineCount(id) => json!({"groupID": id.as_str()}),
+        Body::FollowGroup(id) => json!({"groupID": id.as_str(), "asked": false}),
         Body::AddGroupMember(id, users) | Body::DeleteGroupMember(id, users) => {
             json!({"groupID": id.as_str(), "userIDList": users.iter().map(UserId::as_str).collect::<Vec<_>>()})
         }

@@ -42,7 +42,7 @@ async fn room_of(members: usize, folder: &std::path::Path) -> (Rc<Shard>, Vec<Co
     let (mut ids, mut peers) = (Vec::new(), Vec::new());
     let mut outboxes = shard.outboxes.take();
     for _ in 0..members {
-        let (id, _, peer) = open_pipe(&mut outboxes).await;
+        let (id, _, peer) = open_pipe(&mut outboxes, 0).await;
         ids.push(id);
         peers.push(peer);
     }
@@ -65,7 +65,7 @@ async fn room_of(members: usize, folder: &std::path::Path) -> (Rc<Shard>, Vec<Co
 fn say(shard: &Shard, connection: ConnId, ask: Ask) {
     let group = GroupId::parse("live-room").unwrap();
     let user = shard.node.users.visit(&UserId::parse("ann").unwrap());
-    shard.outboxes.borrow().bell(connection).unwrap().told(matches!(ask, Ask::Join));
+    shard.outboxes.borrow().bell(connection).unwrap().told();
     let door = Door::Socket(connection, Cmd::IncreaseGroupCounter, null_id(), Instant::now());
     shard.tell(Command { group, ask, user, door, origin: Origin::Socket });
 }

@@ -52,6 +52,8 @@ struct Content {
 enum NameChange {
     Link(String, usize),
     Unlink(String),
+    /// One atom: both ends are kept or lost together.
+    Rename(String, String, usize),
 }
 
 #[derive(Default)]
@@ -113,6 +115,10 @@ fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
     match change {
         NameChange::Link(name, at) => drop(names.insert(name.clone(), *at)),
         NameChange::Unlink(name) => drop(names.remove(name)),
+        NameChange::Rename(from, to, at) => {
+            names.remove(from);
+            names.insert(to.clone(), *at);
+        }
     }
 }
 
@@ -255,11 +261,7 @@ impl Disk for MemoryDisk {
         world.judge(Op::Name, to)?;
         let at = *world.names.get(from).ok_or(ErrorKind::NotFound)?;
         world.files[at].name = to.to_owned();
-        // One atom: both ends of a rename are kept or lost together.
-        apply(&mut world.names, &NameChange::Unlink(from.to_owned()));
-        apply(&mut world.names, &NameChange::Link(to.to_owned(), at));
-        world.name_changes.push(NameChange::Link(to.to_owned(), at));
-        world.name_changes.push(NameChange::Unlink(from.to_owned()));
+        world.change_name(NameChange::Rename(from.to_owned(), to.to_owned(), at));
         Ok(())
     }
 
@@ -287,13 +289,13 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn home(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
+    }
+
     fn room(&self) -> Option<u64> {
         let world = self.world();
         world.capacity.map(|capacity| capacity.saturating_sub(world.used()) as u64)
-    }
-
-    fn home(&self) -> io::Result<String> {
-        Ok("memory".to_owned())
     }
 
     fn lock(&self) -> io::Result<Option<Lock>> {

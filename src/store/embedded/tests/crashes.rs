@@ -218,6 +218,33 @@ fn what_a_recycled_segment_held_before_is_never_replayed() {
     assert!(engine.stats().journal.segments <= 4, "{:?}", engine.stats());
 }
 
+/// A disk that was cut off and came back looks like one on which nothing more was written; the machine never went down.
+#[test]
+fn a_disk_that_comes_back_without_answered_writes_changes_the_generation_and_a_kill_does_not() {
+    let mut random = fastrand::Rng::with_seed(9);
+    let (mut lost, mut kept) = (0, 0);
+    for _ in 0..40 {
+        let mut rig = Rig::new(8192).interval();
+        rig.options.limits.sync_every = std::time::Duration::from_secs(3600);
+        let engine = rig.open();
+        engine.commit_wait(&[record("g", rig.now(), created(GroupType::ChatRoom, "owner"))]).unwrap();
+        for version in 1..=5 {
+            engine.commit_wait(&[record("g", rig.now(), changed(version, &[("like", version as i64)]))]).unwrap();
+        }
+        let killed = rig.killed().open();
+        assert_eq!((killed.version_wait(&id("g")), killed.generation()), (5, 1));
+        let detached = rig.after_detaching(&mut random).open();
+        match detached.version_wait(&id("g")) {
+            5 => kept += 1,
+            _ => {
+                lost += 1;
+                assert!(detached.generation() > 1, "what was answered is gone");
+            }
+        }
+    }
+    assert!(lost > 5 && kept > 0, "{lost} of 40 lost something, {kept} did not");
+}
+
 #[test]
 fn the_loss_of_power_changes_the_generation_only_where_answers_may_be_lost() {
     let mut random = fastrand::Rng::with_seed(1);
@@ -231,7 +258,7 @@ fn the_loss_of_power_changes_the_generation_only_where_answers_may_be_lost() {
         assert_eq!(engine.generation(), after_power);
         engine.close().unwrap();
         let mut rebooted = lost.killed();
-        rebooted.boot = "another".to_owned();
+        rebooted.witness = std::sync::Arc::default();
         assert_eq!(rebooted.open().generation(), after_close, "a clean end is no loss");
     }
 }

@@ -39,7 +39,7 @@ fn story() -> Vec<Vec<Record>> {
             owner: Some(user("owner")),
             join_option: JoinOption::of(kind, None),
             created_at: at / 1000,
-            born: 7 + number as u32,
+            incarnation: 7 + number as u32,
             details,
         };
         let others = if kind == GroupType::AvChatRoom { Vec::new() } else { vec![(user("first"), Member::new(Role::Admin, 5))] };

@@ -72,7 +72,7 @@ fn hostile(number: u64, text: &str) -> Record {
         owner: Some(user("owner")),
         join_option: JoinOption::FreeAccess,
         created_at: 1,
-        born: number as u32,
+        incarnation: number as u32,
         details,
     };
     record(&format!("g{}", number % 3), number, Group::plan_create(profile, Vec::new(), 1))
@@ -119,7 +119,7 @@ proptest! {
                 engine = rig.open();
                 for (group, number) in newest.iter().enumerate().filter(|(_, number)| **number > 0) {
                     let group = engine.load_wait(&id(&format!("g{group}"))).unwrap().group.unwrap();
-                    prop_assert_eq!(u64::from(group.profile.born), *number);
+                    prop_assert_eq!(u64::from(group.profile.incarnation), *number);
                 }
                 prop_assert_eq!(engine.generation(), 1);
             }

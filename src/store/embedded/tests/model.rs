@@ -29,6 +29,8 @@ const WINDOW: u64 = 5_000;
 enum End {
     Kill,
     PowerOff,
+    /// The disk alone is cut off, and comes back: the machine runs on.
+    Detach,
     /// The power fails at the n-th operation of the disk, whoever does it.
     PowerOffAt(usize),
     /// … and again while the next start recovers.
@@ -52,6 +54,7 @@ fn any_life() -> impl Strategy<Value = Life> {
     let end = prop_oneof![
         2 => Just(End::Kill),
         2 => Just(End::PowerOff),
+        2 => Just(End::Detach),
         3 => (0usize..150).prop_map(End::PowerOffAt),
         2 => (0usize..150, 0usize..60).prop_map(|(first, second)| End::PowerOffTwice(first, second)),
         1 => Just(End::Close),
@@ -127,7 +130,7 @@ impl Model {
                 owner,
                 join_option: JoinOption::FreeAccess,
                 created_at: 1,
-                born: u32::from(what),
+                incarnation: u32::from(what),
                 details: Default::default(),
             };
             return Some(Group::plan_create(profile, Vec::new(), 1));
@@ -206,8 +209,12 @@ fn live(rig: &Rig, engine: &Engine, life: &Life, start: &Model) -> (Vec<Model>, 
     if matches!(life.end, End::Close) || models.len() % 2 == 0 {
         (0..open).for_each(|_| told.recv().unwrap());
     }
-    if acknowledged.load(Ordering::SeqCst) == models.len() - 1 && !rig.disk.is_dead() {
-        models[models.len() - 1].check_overlay(engine);
+    if acknowledged.load(Ordering::SeqCst) == models.len() - 1 {
+        // A power cut in the midst of the look would be taken for its result.
+        rig.disk.clear_fate();
+        if !rig.disk.is_dead() {
+            models[models.len() - 1].check_overlay(engine);
+        }
     }
     let acknowledged = acknowledged.load(Ordering::SeqCst);
     (models, acknowledged)
@@ -229,6 +236,7 @@ fn end(rig: &Rig, engine: Engine, life: &Life, random: &mut fastrand::Rng) -> Ri
             rig.clone()
         }
         End::Kill => rig.killed(),
+        End::Detach => rig.after_detaching(random),
         _ => rig.after_power_loss(random),
     }
 }

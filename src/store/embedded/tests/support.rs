@@ -12,15 +12,38 @@ use crate::domain::name::{CounterKey, GroupId, GroupName, OpId, UserId};
 use crate::domain::record::{Answer, Effect, Operation, Record};
 use crate::store::embedded::Engine;
 use crate::store::embedded::disk::memory::MemoryDisk;
+use crate::store::embedded::identity::StoreId;
 use crate::store::embedded::place::Place;
+use crate::store::embedded::witness::{Note, Witness};
 use crate::store::{Batch, CommitError, Durability, Limits, LoadError, Loaded, Lsn, OpenError, Options, Page, Relation};
+
+/// The memory of a machine.
+#[derive(Default)]
+pub(super) struct Remembering(Mutex<Option<Note>>);
+
+impl Remembering {
+    fn copy(&self) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(*self.0.lock().unwrap())))
+    }
+}
+
+impl Witness for Remembering {
+    fn told(&self, _store: &StoreId) -> Option<Note> {
+        *self.0.lock().unwrap()
+    }
+
+    fn note(&self, _store: &StoreId, note: Note) -> std::io::Result<()> {
+        *self.0.lock().unwrap() = Some(note);
+        Ok(())
+    }
+}
 
 /// What is needed to open a store again and again.
 #[derive(Clone)]
 pub(super) struct Rig {
     pub(super) disk: MemoryDisk,
     pub(super) options: Options,
-    pub(super) boot: String,
+    pub(super) witness: Arc<Remembering>,
     pub(super) now: Arc<AtomicU64>,
     pub(super) fatal: Arc<Mutex<Vec<String>>>,
 }
@@ -36,7 +59,7 @@ impl Rig {
         let hour = Duration::from_secs(3600);
         let limits = Limits { segment_bytes, merge_after_bytes: 1 << 30, merge_after: hour, ..Limits::default() };
         options.limits = Limits { unmerged_bytes_max: 1 << 30, ..limits };
-        Self { disk: MemoryDisk::default(), options, boot: "first".to_owned(), now, fatal: Arc::default() }
+        Self { disk: MemoryDisk::default(), options, witness: Arc::default(), now, fatal: Arc::default() }
     }
 
     pub(super) fn interval(mut self) -> Self {
@@ -51,7 +74,8 @@ impl Rig {
     }
 
     pub(super) fn try_open(&self) -> Result<Engine, OpenError> {
-        let place = Place { disk: Arc::new(self.disk.clone()), folder: "memory".to_owned(), boot: self.boot.clone(), home: String::new() };
+        let place =
+            Place { disk: Arc::new(self.disk.clone()), folder: "memory".to_owned(), witness: self.witness.clone(), home: String::new() };
         let fatal = self.fatal.clone();
         Engine::open_at(place, &self.options, Box::new(move |words| fatal.lock().unwrap().push(words)))
     }
@@ -62,14 +86,21 @@ impl Rig {
 
     /// The same store after a kill of its process at this moment.
     pub(super) fn killed(&self) -> Self {
-        Self { disk: self.disk.copy(), fatal: Arc::default(), ..self.clone() }
+        // What is noted is written: whoever copies the two one after the other begins with the note.
+        let witness = self.witness.copy();
+        Self { disk: self.disk.copy(), witness, fatal: Arc::default(), ..self.clone() }
     }
 
     /// The same store after the power was cut at this moment and came back.
     pub(super) fn after_power_loss(&self, random: &mut fastrand::Rng) -> Self {
         self.disk.power_off();
-        let boot = format!("boot {}", random.u64(..));
-        Self { disk: self.disk.after_power_loss(random), boot, fatal: Arc::default(), ..self.clone() }
+        Self { disk: self.disk.after_power_loss(random), witness: Arc::default(), fatal: Arc::default(), ..self.clone() }
+    }
+
+    /// The same store after its disk alone was cut off and came back, while the machine ran on.
+    pub(super) fn after_detaching(&self, random: &mut fastrand::Rng) -> Self {
+        let after = self.after_power_loss(random);
+        Self { witness: self.witness.copy(), ..after }
     }
 
     pub(super) fn advance(&self, millis: u64) {
@@ -157,7 +188,7 @@ pub(super) fn created(kind: GroupType, owner: &str) -> Effect {
     let name = GroupName::parse("room").unwrap();
     let owner = Some(user(owner));
     Group::plan_create(
-        Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, born: 7, details: Default::default() },
+        Profile { kind, name, owner, join_option: JoinOption::FreeAccess, created_at: 1, incarnation: 7, details: Default::default() },
         Vec::new(),
         1,
     )

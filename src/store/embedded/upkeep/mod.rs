@@ -24,6 +24,7 @@ use super::recovery::{Recovered, recover};
 use super::rows::{ACCOUNTS, GROUPS, MEMBERS, Meta};
 use super::segment::segment_of;
 use super::table::{self, Table, TableError};
+use super::witness::Nobody;
 use crate::store::{Lsn, OpenError, Options};
 use redb::ReadableTableMetadata as _;
 
@@ -216,5 +217,5 @@ fn scratch(path: &Path) -> Result<Scratch, UpkeepError> {
 }
 
 fn place_of(disk: &Scratch, path: &Path) -> Place {
-    Place { disk: Arc::new(disk.clone()), folder: path.display().to_string(), boot: String::new(), home: String::new() }
+    Place { disk: Arc::new(disk.clone()), folder: path.display().to_string(), witness: Arc::new(Nobody), home: String::new() }
 }

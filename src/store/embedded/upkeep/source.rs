@@ -49,8 +49,8 @@ impl Source<'_> {
     fn tell_rows(&self, rows: Rows, sink: &mut dyn Sink) -> Result<(), UpkeepError> {
         match rows {
             Rows::Groups => each(&self.view, GROUPS, sink, rows, |frame, key, value| frames::put_row(frame, key.as_bytes(), value)),
-            Rows::Members => each(&self.view, MEMBERS, sink, rows, |frame, key, value| frames::put_row(frame, key, value)),
-            Rows::Relations => each(&self.view, RELATIONS, sink, rows, |frame, key, value| frames::put_row(frame, key, value)),
+            Rows::Members => each(&self.view, MEMBERS, sink, rows, frames::put_row),
+            Rows::Relations => each(&self.view, RELATIONS, sink, rows, frames::put_row),
             Rows::Accounts => each(&self.view, ACCOUNTS, sink, rows, |frame, key, ()| frames::put_row(frame, key.as_bytes(), &[])),
         }
     }

@@ -19,6 +19,7 @@ use crate::store::embedded::recovery::recover;
 use crate::store::embedded::rows::{self, ACCOUNTS, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
 use crate::store::embedded::segment::name_of;
 use crate::store::embedded::table::{Table, TableError};
+use crate::store::embedded::witness::Nobody;
 use crate::store::{Durability, Lsn, Options};
 
 /// The memory for the pages of the table that is made.
@@ -110,7 +111,7 @@ impl Target {
     /// What the table is to say of the store at last.
     pub(super) fn meta(&self, generation: u64) -> Result<Meta, UpkeepError> {
         let state = self.state.as_ref().ok_or_else(incomplete)?;
-        Ok(Meta { generation, merged: state.merged, ..Meta::new(self.store, "", Durability::Sync) })
+        Ok(Meta { generation, merged: state.merged, ..Meta::new(self.store, Durability::Sync) })
     }
 
     /// Opens what was copied as a start would, so that the table has everything, and gives it its generation.
@@ -120,10 +121,11 @@ impl Target {
         let state = self.state.take().filter(|state| state.ended).ok_or_else(incomplete)?;
         state.table.set_meta(&meta)?;
         state.table.close();
-        let place = Place { disk: self.disk.clone(), folder: self.path.display().to_string(), boot: String::new(), home: String::new() };
+        let place =
+            Place { disk: self.disk.clone(), folder: self.path.display().to_string(), witness: Arc::new(Nobody), home: String::new() };
         let recovered = recover(&place, &Options::new(&self.path))?;
         if recovered.waiting.is_some() {
-            return Err(TableError::Full.into());
+            return Err(UpkeepError::Failed("there is no room to bring the journal into the table".to_owned()));
         }
         let meta = Meta { clean: true, ..recovered.meta };
         recovered.table.set_meta(&meta)?;
@@ -144,7 +146,7 @@ impl Target {
         if begin.format != FORMAT {
             return Err(UpkeepError::Unfit(format!("the copy has format {}, this program writes format {FORMAT}", begin.format)));
         }
-        let meta = Meta::new(self.store, "", Durability::Sync);
+        let meta = Meta::new(self.store, Durability::Sync);
         let merged = Position { lsn: begin.merged, ..meta.merged };
         let table = Table::create(&*self.disk, CACHE_BYTES, &meta)?;
         let (waiting, bytes) = (Vec::new(), vec![0; LABEL_BYTES]);
@@ -163,7 +165,7 @@ impl Target {
         let Some(state) = self.state.as_mut().filter(|state| !state.waiting.is_empty()) else { return Ok(()) };
         let waiting = std::mem::take(&mut state.waiting);
         state.waiting_bytes = 0;
-        let meta = Meta::new(self.store, "", Durability::Sync);
+        let meta = Meta::new(self.store, Durability::Sync);
         let wrong = |words| TableError::Damaged(words);
         state.table.write(|transaction| {
             let (mut groups, mut accounts) = (transaction.open_table(GROUPS)?, transaction.open_table(ACCOUNTS)?);

@@ -19,7 +19,7 @@ type None<K> = [K] extends [never] ? true : K;
 type Differing<T, V> = { [K in keyof T & keyof V]: `${V[K] & string}` extends T[K] ? never : K }[keyof T & keyof V];
 export const sameEvents: None<Differing<typeof EVENT, Vendor['EVENT']>> = true;
 export const sameTypes: None<Differing<typeof TYPES, Vendor['TYPES']>> = true;
-export const ownEvents: None<Exclude<keyof typeof EVENT, keyof Vendor['EVENT'] | 'GROUP_DISMISSED' | 'GROUP_MEMBERSHIP_CHANGED'>> = true;
+export const ownEvents: None<Exclude<keyof typeof EVENT, keyof Vendor['EVENT'] | 'GROUP_DISMISSED' | 'GROUP_MEMBERSHIP_CHANGED' | 'GROUP_UNSUBSCRIBED'>> = true;
 export const ownTypes: None<Exclude<keyof typeof TYPES, keyof Vendor['TYPES']>> = true;
 // But for the address, which is a `String` there and a `string` here.
 export const createAsTheVendors: (options: Omit<Parameters<typeof VendorDefault.create>[0], 'proxyServer'>) => Pick<ChatSDK, Surface> = TencentCloudChat.create;

@@ -137,6 +137,35 @@ test('added by somebody: the counters are fetched; removed: they are gone', asyn
   assert.equal(chat.counters('live'), undefined);
 });
 
+test('a group that the app has not asked for takes no place of one that it asks for', async () => {
+  const world = new World();
+  const { chat, events } = await world.ann();
+  const wishes = async () => {
+    await world.settle();
+    const { id, asked } = world.socket.frame('joinGroup');
+    world.socket.say({ id, code: 0, data: joined({ like: 3 }, 3) });
+    await world.settle();
+    return asked;
+  };
+  const reconnected = async () => {
+    world.socket.end();
+    await world.pass(1000);
+    await world.admit();
+    return wishes();
+  };
+  world.socket.say({ event: 'GROUP_MEMBERSHIP_CHANGED', data: { groupID: 'live', status: 'added' } });
+  assert.equal(await wishes(), false);
+  assert.equal(await reconnected(), false);
+  const join = chat.joinGroup({ groupID: 'live' });
+  assert.equal(await wishes(), undefined);
+  await join;
+  assert.equal(await reconnected(), undefined);
+  events.length = 0;
+  world.socket.say({ event: 'GROUP_UNSUBSCRIBED', data: { groupID: 'live' } });
+  assert.equal(chat.counters('live'), undefined, 'what is not kept up to date is not shown');
+  assert.deepEqual(events, [['onGroupUnsubscribed', { groupID: 'live' }]]);
+});
+
 test('an event or a frame that is unknown changes nothing; one that cannot be read is an error', async () => {
   const { world, events } = await inside();
   world.socket.say({ event: 'SOMETHING_NEW', data: {} });

@@ -139,7 +139,7 @@ fn created(kind: GroupType, owner: &str, introduction: String) -> Effect {
     let details = Details { introduction: introduction.into(), ..Details::default() };
     let (name, owner) = (GroupName::parse("room").expect("a name"), Some(user(owner)));
     let join_option = JoinOption::FreeAccess;
-    Group::plan_create(Profile { kind, name, owner, join_option, created_at: 1, born: 7, details }, Vec::new(), 1)
+    Group::plan_create(Profile { kind, name, owner, join_option, created_at: 1, incarnation: 7, details }, Vec::new(), 1)
 }
 
 fn user(name: &str) -> UserId {
