@@ -20,7 +20,7 @@ const ID_BYTES_MAX: usize = 128;
 const LIMITS: FieldLimits = FieldLimits { users_max: USERS_MAX, keys_max: KEYS_MAX };
 
 /// Fields that mean something to some command.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "id",
     "cmd",
     "groupID",
@@ -35,6 +35,7 @@ const KNOWN: [&str; 14] = [
     "type",
     "name",
     "joinOption",
+    "asked",
 ];
 
 /// A JSON object as it stands: every field, in its order, also those that are given twice.
