@@ -13,11 +13,10 @@ use crate::domain::group::{Group, apply};
 use crate::domain::member::{Details, GroupType, JoinOption, Member, Profile, Role};
 use crate::domain::name::{GroupId, GroupName};
 use crate::domain::record::{Effect, Record};
-use crate::store::Batch;
-use crate::store::Relation;
 use crate::store::embedded::Engine;
 use crate::store::embedded::disk::Disk;
 use crate::store::embedded::disk::memory::{MemoryDisk, Verdict};
+use crate::store::{Batch, Options, Relation, Store, verify};
 
 /// When the last record of a fixture was made.
 const THEN: u64 = 1_750_000_000_000;
@@ -68,10 +67,9 @@ fn story(format: u32) -> Vec<Vec<Record>> {
     commits
 }
 
-/// A fixture on a disk of memory, at the time of its last record.
-fn fixture(format: u32, name: &str) -> Rig {
+/// The files of a fixture.
+fn files_of(format: u32, name: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{format}/{name}"));
-    let rig = Rig::new(8192);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
@@ -79,27 +77,29 @@ fn fixture(format: u32, name: &str) -> Rig {
         flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
         files.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), bytes);
     }
-    rig.now.store(THEN, Ordering::SeqCst);
-    Rig { disk: MemoryDisk::holding(files), ..rig }
+    files
 }
 
-/// The store holds all of the story, and nothing else.
-fn check(engine: &Engine, format: u32) {
-    let mut groups: BTreeMap<GroupId, Option<Box<Group>>> = BTreeMap::new();
-    let mut operations = BTreeMap::new();
+/// A fixture on a disk of memory, at the time of its last record.
+fn fixture(format: u32, name: &str) -> Rig {
+    let rig = Rig::new(8192);
+    rig.now.store(THEN, Ordering::SeqCst);
+    Rig { disk: MemoryDisk::holding(files_of(format, name)), ..rig }
+}
+
+/// The groups of the story, as they are at its end.
+fn groups_of(format: u32) -> BTreeMap<GroupId, Option<Box<Group>>> {
+    let mut groups = BTreeMap::new();
     for record in story(format).into_iter().flatten() {
-        apply(groups.entry(record.group.clone()).or_default(), record.effect.as_ref().unwrap());
-        if let Some(operation) = record.operation {
-            operations.entry(record.group).or_insert_with(Vec::new).push((record.at, operation));
-        }
+        apply(groups.entry(record.group).or_default(), record.effect.as_ref().unwrap());
     }
-    let mut members = BTreeSet::new();
-    for (id, expected) in &groups {
-        let loaded = engine.load_wait(id).unwrap();
-        assert_eq!(loaded.group, *expected, "{id}");
-        assert_eq!(loaded.replays, operations.remove(id).unwrap_or_default(), "answered operations of {id}");
-        members.extend(expected.iter().flat_map(|group| group.members.keys().cloned()));
-    }
+    groups
+}
+
+/// The store knows who belongs where, and by whose doing.
+fn check_relations(engine: &Engine, format: u32) {
+    let groups = groups_of(format);
+    let members: BTreeSet<_> = groups.values().flatten().flat_map(|group| group.members.keys().cloned()).collect();
     for user in members {
         let of = |(id, group): (&GroupId, &Option<Box<Group>>)| {
             let group = group.as_ref()?;
@@ -113,6 +113,22 @@ fn check(engine: &Engine, format: u32) {
         expected.sort_by_key(|(_, relation)| relation.rank());
         assert_eq!(engine.seats_wait(user.as_str(), 2), expected[..expected.len().min(2)], "{user}");
     }
+}
+
+/// The store holds all of the story, and nothing else.
+fn check(engine: &Engine, format: u32) {
+    let (groups, mut operations) = (groups_of(format), BTreeMap::new());
+    for record in story(format).into_iter().flatten() {
+        if let Some(operation) = record.operation {
+            operations.entry(record.group).or_insert_with(Vec::new).push((record.at, operation));
+        }
+    }
+    for (id, expected) in &groups {
+        let loaded = engine.load_wait(id).unwrap();
+        assert_eq!(loaded.group, *expected, "{id}");
+        assert_eq!(loaded.replays, operations.remove(id).unwrap_or_default(), "answered operations of {id}");
+    }
+    check_relations(engine, format);
     assert!(engine.has_account_wait("seen") && !engine.has_account_wait("unseen"));
     assert_eq!(engine.list_wait(None, None, 100).total, 4);
     assert_eq!(engine.generation(), 1);
@@ -178,6 +194,26 @@ fn every_format_opens_with_all_that_it_held_and_goes_on() {
         assert_eq!(rig.killed().open().version_wait(&id("room-1")), 51);
         engine.close().unwrap();
         assert_eq!(rig.open().version_wait(&id("room-1")), 51);
+    }
+}
+
+/// What tells relations from groups and members agrees with both, before and after the step to today's format.
+#[test]
+fn every_format_is_sound_as_it_is_and_after_a_start() {
+    for (format, name) in (1..=TODAY).flat_map(|format| ENDS.map(|name| (format, name))) {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, bytes) in files_of(format, name) {
+            std::fs::write(folder.path().join(file), bytes).unwrap();
+        }
+        let sound = |when: &str| {
+            let verified = verify(folder.path()).unwrap();
+            assert!(verified.findings.is_empty(), "format {format}, {name}, {when}: {verified:?}");
+        };
+        sound("as it is");
+        let store = Store::open(&Options::new(folder.path()), Box::new(|words| panic!("{words}"))).unwrap();
+        check_relations(&store.0, format);
+        store.close().unwrap();
+        sound("after a start");
     }
 }
 
