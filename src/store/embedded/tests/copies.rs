@@ -53,7 +53,7 @@ fn filled(path: &Path) {
         let effect = created(if n % 2 == 0 { GroupType::Public } else { GroupType::AvChatRoom }, "owner");
         store.0.commit_wait(&[record(&name, now(), effect)]).unwrap();
         if n % 2 == 0 {
-            store.0.commit_wait(&[record(&name, now(), joined(&["ann", "bob"]))]).unwrap();
+            store.0.commit_wait(&[record(&name, now(), joined(&["ann"])), record(&name, now(), entered("bob"))]).unwrap();
         }
         let write = named(record(&name, now(), changed(1, &[("like", n)])), &format!("op-{n}"), 1);
         store.0.commit_wait(&[write]).unwrap();
@@ -353,6 +353,7 @@ fn repair_keeps_what_can_be_read_says_what_is_lost_and_keeps_the_damaged_folder(
     let relations = expected.get_mut(&owner).unwrap();
     *relations = format!("{:?}", store.0.relations_wait("owner"));
     assert!(!relations.contains("group-21") && relations.contains("group-22"));
+    assert!(expected["user bob"].contains("asked: true") && !expected["user ann"].contains("asked: true"));
     assert_eq!(content(&store), expected);
     assert_ne!(store.generation(), generation);
 }
