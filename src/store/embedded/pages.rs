@@ -110,10 +110,18 @@ impl Sums {
             state.sums[pages..].fill(NEVER);
             let cut = pages / per_block..state.sums.len().div_ceil(per_block);
             state.unwritten.extend(cut);
-        } else if pages > state.sums.len() {
-            // Written at once, so that a lack of space is found while the table grows and not while it is synced.
+        } else {
+            self.grow(&mut state, pages)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for the sums of so many pages. Written at once, so that a lack of space is found while the table grows and
+    /// not while it is synced.
+    fn grow(&self, state: &mut State, pages: usize) -> io::Result<()> {
+        if pages > state.sums.len() {
             let had = state.sums.len() * SUM_BYTES;
-            let has = pages.next_multiple_of(per_block) * SUM_BYTES;
+            let has = pages.next_multiple_of(BLOCK_BYTES / SUM_BYTES) * SUM_BYTES;
             super::disk::write_zeros(&*self.file, had as u64, has as u64)?;
             state.sums.resize(has / SUM_BYTES, NEVER);
         }
@@ -135,9 +143,10 @@ impl Sums {
 
     fn note(&self, offset: u64, pages: &[u8]) -> io::Result<()> {
         let mut state = self.write();
+        // A loss of power may have left the table its new length, and this file the old one.
+        self.grow(&mut state, (offset as usize + pages.len()).div_ceil(PAGE_BYTES))?;
         for (page, bytes) in numbered(offset, pages) {
-            let place = state.sums.get_mut(page).ok_or_else(|| io::Error::other("a page is written behind the table's end"))?;
-            *place = sum_of(page, bytes);
+            state.sums[page] = sum_of(page, bytes);
             state.unwritten.insert(page * SUM_BYTES / BLOCK_BYTES);
         }
         Ok(())
