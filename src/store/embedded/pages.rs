@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::StorageBackend;
@@ -188,19 +188,22 @@ pub(super) struct Pages {
     sums: Arc<Sums>,
     /// An operation has failed, after which redb refuses everything until it is opened again.
     failed: Arc<AtomicBool>,
-    lenient: bool,
+    lenient: Option<Shown>,
 }
+
+/// How many damaged pages were shown as they are.
+pub(super) type Shown = Arc<AtomicU64>;
 
 impl Pages {
     /// Pages in `file` with their sums.
     pub(super) fn new(file: Arc<dyn DiskFile>, sums: Arc<Sums>) -> Self {
-        Self { file, sums, failed: Arc::default(), lenient: false }
+        Self { file, sums, failed: Arc::default(), lenient: None }
     }
 
     /// Pages that show damaged leaves as they are: their rows have sums of their own, so whoever checks those may save what
     /// is whole. A damaged branch would lead to rows of another time, and is refused.
-    pub(super) fn lenient(file: Arc<dyn DiskFile>, sums: Arc<Sums>) -> Self {
-        Self { lenient: true, ..Self::new(file, sums) }
+    pub(super) fn lenient(file: Arc<dyn DiskFile>, sums: Arc<Sums>, shown: Shown) -> Self {
+        Self { lenient: Some(shown), ..Self::new(file, sums) }
     }
 
     /// Whether the header carries no sum: the table was made by a program that knew none.
@@ -236,9 +239,12 @@ impl Pages {
         };
         if offset > 0 {
             self.file.read_at(offset, out).map_err(cut)?;
-            return match self.sums.check(offset, out) {
-                Err(_) if self.lenient && out.first() == Some(&LEAF) => Ok(()),
-                checked => Ok(checked?),
+            return match (self.sums.check(offset, out), &self.lenient) {
+                (Err(_), Some(shown)) if out.first() == Some(&LEAF) => {
+                    shown.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                }
+                (checked, _) => Ok(checked?),
             };
         }
         let mut header = [0; HEADER_BYTES + SUM_BYTES];
