@@ -10,6 +10,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use nix::errno::Errno;
 use redb::StorageBackend;
 
 use super::disk::{Disk, DiskFile};
@@ -233,12 +234,8 @@ impl Pages {
     }
 
     fn read_pages(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let cut = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => PageDamage { offset, what: "the file ends before the end of this page" }.into(),
-            _ => error,
-        };
         if offset > 0 {
-            self.file.read_at(offset, out).map_err(cut)?;
+            read_page(&*self.file, offset, out)?;
             return match (self.sums.check(offset, out), &self.lenient) {
                 (Err(_), Some(shown)) if out.first() == Some(&LEAF) => {
                     shown.fetch_add(1, Ordering::Relaxed);
@@ -248,7 +245,7 @@ impl Pages {
             };
         }
         let mut header = [0; HEADER_BYTES + SUM_BYTES];
-        self.file.read_at(0, &mut header).map_err(cut)?;
+        read_page(&*self.file, 0, &mut header)?;
         let (bytes, sum) = header.split_at(HEADER_BYTES);
         if sum_of(0, bytes).to_le_bytes() != sum {
             return Err(PageDamage { offset: 0, what: "the header is not what was written: its checksum is wrong" }.into());
@@ -298,6 +295,15 @@ impl StorageBackend for Pages {
     }
 }
 
+/// Reads a page, or the header. What is cut off, or what the disk does not give back, is damaged as much as what has changed.
+fn read_page(file: &dyn DiskFile, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    file.read_at(offset, out).map_err(|error| match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::UnexpectedEof, _) => PageDamage { offset, what: "the file ends before the end of this page" }.into(),
+        (_, Some(number)) if number == Errno::EIO as i32 => PageDamage { offset, what: "the disk cannot read this page" }.into(),
+        _ => error,
+    })
+}
+
 /// All pages that were written once and are not what was written, by their first bytes; also such that are not in use, and
 /// after a kill those may be many.
 pub(super) fn damaged(disk: &dyn Disk) -> io::Result<Vec<u64>> {
@@ -306,9 +312,14 @@ pub(super) fn damaged(disk: &dyn Disk) -> io::Result<Vec<u64>> {
     let mut damaged = Vec::new();
     let mut page = vec![0; PAGE_BYTES];
     for number in 1..file.len()? as usize / PAGE_BYTES {
-        file.read_at((number * PAGE_BYTES) as u64, &mut page)?;
-        if state.sums.get(number).is_some_and(|sum| *sum != NEVER && *sum != sum_of(number, &page)) {
-            damaged.push((number * PAGE_BYTES) as u64);
+        let offset = (number * PAGE_BYTES) as u64;
+        let is_whole = match read_page(&*file, offset, &mut page) {
+            Err(error) if PageDamage::of(&error).is_none() => return Err(error),
+            Err(_) => false,
+            Ok(()) => state.sums.get(number).is_none_or(|sum| *sum == NEVER || *sum == sum_of(number, &page)),
+        };
+        if !is_whole {
+            damaged.push(offset);
         }
     }
     Ok(damaged)
@@ -330,8 +341,10 @@ pub(super) fn put_right(disk: &dyn Disk) -> io::Result<Vec<String>> {
         let page = offset as usize / PAGE_BYTES;
         let place = (page * SUM_BYTES) as u64;
         let sum = number(&super::disk::read_range(&*sums, place, place + SUM_BYTES as u64)?);
-        let bytes = super::disk::read_range(&*file, offset, offset + PAGE_BYTES as u64)?;
-        if let Some((bit, right)) = one_bit(page, &bytes, sum) {
+        let mut bytes = vec![0; PAGE_BYTES];
+        if read_page(&*file, offset, &mut bytes).is_ok()
+            && let Some((bit, right)) = one_bit(page, &bytes, sum)
+        {
             file.write_at(offset, &right.bytes)?;
             sums.write_at(place, &right.sum.to_le_bytes())?;
             done.push(format!("{} at byte {offset}: the page has one wrong bit (at {bit}): it was put right", super::table::NAME));
