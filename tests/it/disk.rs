@@ -1,4 +1,5 @@
-//! A disk that is full to its last block under the real program: what it serves then, what it says, and how it comes back.
+//! What the store lacks under the real program: a disk that is full to its last block, and descriptors of which none is left.
+//! What it serves then, what it says, and how it comes back.
 //!
 //! The disk is a small file system in memory where this user may mount one. It is also played by a library before the C
 //! library's calls, which needs no right at all, so that the test shows something everywhere.
@@ -185,4 +186,50 @@ async fn a_full_file_system_stops_no_reader_and_no_end_and_is_over_when_there_is
         Some(disk) => a_full_disk(&disk, "sync").await,
         None => eprintln!("this user may not mount anything: only the played disk was shown"),
     }
+}
+
+/// Sets how many descriptors a program that runs may open.
+fn limit_descriptors(server: &Server, max: &str) {
+    let (pid, limit) = (server.id().to_string(), format!("--nofile={max}:"));
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit can be run").success());
+}
+
+/// No descriptor is left for anything: not for a segment, not for a connection, not for whoever comes to take a backup.
+#[tokio::test]
+async fn without_descriptors_those_who_are_in_are_served_and_all_is_well_again_afterwards() {
+    let server = Setup::new().unthrottled().limit("counters_per_group_max", 1000).start().await;
+    let mut ann = server.user("ann").await;
+    let room = ann.create("ChatRoom").await;
+    let (addr, mut kept) = (server.addr(), RawClient::tcp(server.addr()).await);
+    let mut ask = async |path: &str| {
+        kept.send(format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes()).await;
+        kept.whole_reply().await
+    };
+    assert_eq!(ask("/readyz").await.0, 200);
+    limit_descriptors(&server, "3");
+    // Whoever waits for somebody has a descriptor for the next one, and none for those after them.
+    let socket = server.folder().join("data/control.sock");
+    let callers = [(); 2].map(|()| std::os::unix::net::UnixStream::connect(&socket).expect("the door is open"));
+    drop(callers);
+    let since = Instant::now();
+    let mut round = 0;
+    // A segment of the journal is filled, so that another one must be made.
+    while !server.log().contains("no_descriptors") {
+        assert!(since.elapsed() < 4 * PATIENCE, "{}", server.log());
+        let counters: serde_json::Map<_, _> = (0..550).map(|n| (format!("a-key-of-a-good-length-{n:04}"), json!(round))).collect();
+        ann.set(&room, counters.into()).await.ok();
+        round += 1;
+    }
+    assert_eq!(ask("/readyz").await.0, 200, "a crowd at the door takes no node out of service");
+    let trouble = "tallycast_store_trouble{trouble=\"no_descriptors\"}";
+    assert!(ask("/metrics").await.1.contains(&format!("{trouble} 1\n")));
+
+    limit_descriptors(&server, "1024");
+    let since = Instant::now();
+    while !ask("/metrics").await.1.contains(&format!("{trouble} 0\n")) {
+        assert!(since.elapsed() < PATIENCE, "it does not come back by itself: {}", server.log());
+        sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(ann.increase(&room, "a-key-of-a-good-length-0000", 1).await.ok()["value"], round);
+    crate::backup::backup(&server, "later").ok();
 }
