@@ -167,6 +167,11 @@ impl Sums {
         synced
     }
 
+    /// Whether the file is still in its folder.
+    pub(super) fn has_name(&self) -> io::Result<bool> {
+        self.file.has_name()
+    }
+
     fn block(&self, block: usize) -> Vec<u8> {
         let per_block = BLOCK_BYTES / SUM_BYTES;
         let state = self.read();

@@ -230,9 +230,14 @@ impl Table {
         self.lenient.as_ref().map_or(0, |shown| shown.load(Ordering::Relaxed))
     }
 
-    /// Whether the file is still in its folder; a sync of one that was removed succeeds, and saves nothing.
-    pub(super) fn has_name(&self) -> bool {
-        self.file.has_name().unwrap_or(true)
+    /// Which of its files is not in its folder any more; a sync of one that was removed succeeds, and saves nothing.
+    pub(super) fn removed(&self) -> Option<&'static str> {
+        let is_there = |has_name: io::Result<bool>| has_name.unwrap_or(true);
+        match (is_there(self.file.has_name()), is_there(self.sums.has_name())) {
+            (false, _) => Some(NAME),
+            (_, false) => Some(pages::NAME),
+            _ => None,
+        }
     }
 
     /// The file's length.

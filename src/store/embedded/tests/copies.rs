@@ -181,6 +181,28 @@ fn a_backup_under_load_is_a_consistent_prefix() {
     assert!(journal > 0);
 }
 
+/// A backup reads every segment; those that are merged need no descriptor for longer than that.
+#[test]
+fn a_backup_leaves_nothing_open() {
+    let folders = Folders::new();
+    let data = folders.path("data");
+    let store = open(&data);
+    let (mut version, mut newest) = (0, store.0.commit_wait(&[record("group", now(), created(GroupType::Public, "owner"))]).unwrap());
+    while store.stats().journal.segments < 12 {
+        version += 1;
+        newest = store.0.commit_wait(&[record("group", now(), changed(version, &[("like", 1)]))]).unwrap();
+    }
+    until("the merge", || store.merged() >= newest);
+    let open_segments = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        files.filter(|path| path.starts_with(&data) && path.to_string_lossy().contains("journal-")).count()
+    };
+    let before = open_segments();
+    backup_of(&store, &folders.path("copy")).unwrap();
+    assert!(open_segments() <= before, "{} after {before}", open_segments());
+    store.close().unwrap();
+}
+
 #[test]
 fn an_unfinished_copy_is_no_backup_and_no_store() {
     let folders = Folders::new();

@@ -436,7 +436,7 @@ fn a_segment_that_cannot_be_made_is_told_before_it_is_needed_and_tried_again() {
 
 #[test]
 fn a_file_that_was_removed_is_noticed_at_the_next_sync() {
-    for name in ["journal-0000000000000001", "table.redb"] {
+    for name in ["journal-0000000000000001", "table.redb", "table.sums"] {
         let rig = Rig::new(8192).eager();
         let engine = with_group(&rig);
         until("the first merge", || engine.merged() >= 1);
