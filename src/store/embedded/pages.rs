@@ -251,11 +251,12 @@ impl Pages {
         }
         let mut header = [0; HEADER_BYTES + SUM_BYTES];
         read_page(&*self.file, 0, &mut header)?;
-        let (bytes, sum) = header.split_at(HEADER_BYTES);
-        if sum_of(0, bytes).to_le_bytes() != sum {
-            return Err(PageDamage { offset: 0, what: "the header is not what was written: its checksum is wrong" }.into());
+        if !is_true(&header) {
+            let what = "the header is not what was written: its checksum is wrong, unless an older program has opened it";
+            return Err(PageDamage { offset: 0, what }.into());
         }
-        let wanted = bytes.get(..out.len()).ok_or_else(|| io::Error::other("more than a header is read at the beginning"))?;
+        let wanted =
+            header[..HEADER_BYTES].get(..out.len()).ok_or_else(|| io::Error::other("more than a header is read at the beginning"))?;
         out.copy_from_slice(wanted);
         Ok(())
     }
@@ -356,6 +357,18 @@ pub(super) fn put_right(disk: &dyn Disk) -> io::Result<Vec<String>> {
         }
     }
     Ok(done)
+}
+
+/// Whether the table's header is what was written.
+pub(super) fn has_true_header(disk: &dyn Disk) -> io::Result<bool> {
+    let header = super::disk::read_range(&*disk.open(super::table::NAME, false)?, 0, (HEADER_BYTES + SUM_BYTES) as u64)?;
+    Ok(is_true(&header))
+}
+
+/// Whether a header fits the sum behind it.
+fn is_true(header: &[u8]) -> bool {
+    let (bytes, sum) = header.split_at(HEADER_BYTES);
+    sum_of(0, bytes) == number(sum)
 }
 
 /// A page and its sum, as they were written.

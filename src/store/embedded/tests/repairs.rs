@@ -56,7 +56,7 @@ fn a_cut_journal_is_named_and_repaired_up_to_the_cut() {
     std::fs::remove_file(hurt.join("table.sums")).unwrap();
     assert!(verify(&hurt).unwrap().findings[0].what.contains("table.sums is missing"));
     let repaired = repair(&hurt).unwrap().unwrap();
-    assert!(repaired.done[0].contains("table.sums is missing: it was made anew"), "{repaired:?}");
+    assert!(repaired.done[0].contains("table.sums is missing: all checksums were made anew"), "{repaired:?}");
     assert_eq!(content(&open(&hurt)), content(&open(&data)));
     std::fs::remove_file(hurt.join("table.redb")).unwrap();
     assert!(verify(&hurt).unwrap().findings[0].place.contains("table.redb"), "{:?}", verify(&hurt));
@@ -123,4 +123,20 @@ fn files_of_others_stay_in_the_damaged_folder_and_are_named() {
     let repaired = repair(&data).unwrap().unwrap();
     assert!(repaired.done.iter().any(|done| done.contains("audit.log")), "{repaired:?}");
     assert_eq!(std::fs::read_to_string(repaired.aside.join("audit.log")).unwrap(), "who did what");
+}
+
+/// A program of before there were sums refuses a folder of today, and has opened its table by then.
+#[test]
+fn a_table_that_an_older_program_has_opened_is_repaired() {
+    let folders = Folders::new();
+    let data = folders.path("data");
+    filled(&data);
+    let truth = content(&open(&data));
+    drop(redb::Database::open(data.join("table.redb")).unwrap());
+    let findings = verify(&data).unwrap().findings;
+    assert!(findings[0].what.contains("older program"), "{findings:?}");
+    let repaired = repair(&data).unwrap().unwrap();
+    assert!(repaired.done.iter().any(|done| done.contains("header") && done.contains("redb's own checksums")), "{repaired:?}");
+    sound(&data);
+    assert_eq!(content(&open(&data)), truth);
 }

@@ -101,12 +101,18 @@ fn save(path: &Path, to: &Path, done: &mut Vec<String>) -> Result<Target, Upkeep
     let hopeless =
         |error: &dyn std::fmt::Display| UpkeepError::Failed(format!("nothing of the table can be read ({error}): restore a backup"));
     let names = disk.list().map_err(|error| hopeless(&error))?;
-    if !names.iter().any(|name| name == pages::NAME) {
-        Table::open_unsummed(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?.close();
-        done.push(format!("{} is missing: it was made anew, after redb's own checksums of all pages were found right", pages::NAME));
+    let has_sums = names.iter().any(|name| name == pages::NAME);
+    if has_sums {
+        done.extend(pages::put_right(&disk).map_err(|error| hopeless(&error))?);
     }
-    for mended in pages::put_right(&disk).map_err(|error| hopeless(&error))? {
-        done.push(mended);
+    let unsure = match has_sums {
+        false => Some(format!("{} is missing", pages::NAME)),
+        true => (!pages::has_true_header(&disk).map_err(|error| hopeless(&error))?)
+            .then(|| format!("the header of {} is not what was written", table::NAME)),
+    };
+    if let Some(unsure) = unsure {
+        Table::open_unsummed(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?.close();
+        done.push(format!("{unsure}: all checksums were made anew, after redb's own checksums of all pages were found right"));
     }
     let table = Table::open_leniently(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?;
     let format = table.format().map_err(|error| hopeless(&error))?;
