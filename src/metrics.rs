@@ -3,10 +3,11 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::runtime::RuntimeMetrics;
 
+use crate::clock::unix_millis;
 use crate::domain::code::Code;
 use crate::protocol::request::Cmd;
 
@@ -136,7 +137,7 @@ impl Reload {
 }
 
 fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_millis() / 1000
 }
 
 /// One shard's cells, on cache lines of their own.

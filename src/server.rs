@@ -6,6 +6,7 @@ mod panics;
 mod site;
 
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -20,7 +21,7 @@ use crate::auth::Keys;
 use crate::config::{AllowedOrigins, Config, Durability};
 use crate::control::Control;
 use crate::domain::throttle::Window;
-use crate::gateway::{self, Addresses, Door, Gate, Origins};
+use crate::gateway::{self, Addresses, Capacity, Door, Gate, Origins};
 use crate::group;
 use crate::group::node::Node;
 use crate::group::shard::Shard;
@@ -187,9 +188,10 @@ impl Parts {
             let accepting: Vec<_> = self.listeners.into_iter().map(accept).collect();
             let (listeners, plan) = self.inside;
             let inside = Site::new(plan);
+            let places = Rc::new(Capacity::new(INTERNAL_CONNECTIONS_MAX));
             for listener in listeners {
-                let (inside, shard) = (inside.clone(), shard.clone());
-                tasks.spawn_local(async move { inside.serve_inside(ours(listener), shard.metrics()).await });
+                let (inside, places, shard) = (inside.clone(), places.clone(), shard.clone());
+                tasks.spawn_local(async move { inside.serve_inside(ours(listener), places, shard.metrics()).await });
             }
             let serving = async {
                 let _ = stopped.wait_for(|stopped| *stopped).await;

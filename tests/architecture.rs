@@ -13,7 +13,7 @@ const SEES: [(&str, &str); 17] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("auth", "domain"),
-    ("metrics", "domain protocol"),
+    ("metrics", "domain protocol clock"),
     ("seldom", ""),
     ("clock", "domain"),
     ("store", "domain seldom clock"),

@@ -135,7 +135,7 @@ impl Group {
                 Err(Refusal::new(Code::NotPermitted, "this Public group cannot be joined freely: its owner or an admin must add you"))
             }
             _ if self.is_full(members_max) => Err(self.full()),
-            _ => Ok(Some(Effect::Joined { members: vec![(caller.user.clone(), Member::new(Role::Member, now_seconds))] })),
+            _ => Ok(Some(Effect::Entered { user: caller.user.clone(), joined_at: now_seconds })),
         }
     }
 
@@ -293,6 +293,10 @@ pub fn apply(state: &mut Option<Box<Group>>, effect: &Effect) -> Undo {
             group.members.extend(members.iter().cloned());
             Undo::Joined
         }
+        (Effect::Entered { user, joined_at }, Some(group)) => {
+            group.members.insert(user.clone(), Member::entered(*joined_at));
+            Undo::Joined
+        }
         (Effect::Left { users }, Some(group)) => {
             let owner = group.profile.owner.clone();
             if owner.as_ref().is_some_and(|owner| users.contains(owner)) {
@@ -329,6 +333,7 @@ pub fn take_back(state: &mut Option<Box<Group>>, effect: &Effect, undo: Undo) {
             group.counters.put_back_all(taken);
         }
         (Undo::Joined, Effect::Joined { members }) => members.iter().for_each(|(joined, _)| drop(group.members.remove(joined))),
+        (Undo::Joined, Effect::Entered { user, .. }) => drop(group.members.remove(user)),
         (Undo::Left(members, owner), _) => {
             group.members.extend(members);
             group.profile.owner = owner;

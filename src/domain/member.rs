@@ -108,12 +108,20 @@ pub struct Member {
     pub joined_at: u64,
     /// What the app keeps about him.
     pub data: AppData,
+    /// He joined by himself; nobody else has caused it. Records and rows say so beside what is written of a member.
+    #[serde(skip)]
+    pub asked: bool,
 }
 
 impl Member {
     /// A member about whom the app keeps nothing.
     pub fn new(role: Role, joined_at: u64) -> Self {
-        Self { role, joined_at, data: AppData::new() }
+        Self { role, joined_at, data: AppData::new(), asked: false }
+    }
+
+    /// One who joined by himself.
+    pub fn entered(joined_at: u64) -> Self {
+        Self { asked: true, ..Self::new(Role::Member, joined_at) }
     }
 }
 

@@ -34,7 +34,7 @@ pub enum Effect {
         /// Keys that existed.
         keys: Vec<CounterKey>,
     },
-    /// Users are members now.
+    /// Users are members now, because others added them. Early records say so of those who joined by themselves, too.
     Joined {
         /// Who was not a member before.
         members: Vec<(UserId, Member)>,
@@ -46,6 +46,13 @@ pub enum Effect {
     },
     /// The group is gone, with everything in it.
     Dissolved,
+    /// A user has joined by themself.
+    Entered {
+        /// Who was not a member before.
+        user: UserId,
+        /// When, in Unix seconds.
+        joined_at: u64,
+    },
 }
 
 /// The answer to a write, short enough to be kept: what the repeated command does not say itself.

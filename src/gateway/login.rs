@@ -78,7 +78,7 @@ impl Connection {
             shard.node.post(connection, Letter::Close(connection, bytes::Bytes::new(), Close::REPLACED));
         }
         self.session.borrow_mut().login = Some(Login { user: entered.clone(), expires_at: verified.expires_at });
-        let groups = match self.relations(&user).await {
+        let groups = match self.seats(&user).await {
             Ok(groups) => groups,
             Err(e) => {
                 seldom!(error, ("groups of a user", 0), user = user.as_str(), "cannot read a user's groups: {e}");
@@ -97,15 +97,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Subscribes the connection to the groups of its user. Anybody may have been added to any number of groups: those that
-    /// the user made come first, and more than there are places for are not even looked at.
+    /// Subscribes the connection to groups of its user. Those that the user made or joined themself have the places that are
+    /// theirs; those to which others added them get what is left.
     fn attach(&self, user: &Arc<User>, groups: Vec<(GroupId, Relation)>) {
-        let max = self.door.gate.limits.groups_per_connection_max;
-        let (own, others): (Vec<_>, Vec<_>) =
-            groups.into_iter().filter(|(_, relation)| relation.member).partition(|(_, relation)| relation.owner);
-        let groups = own.into_iter().map(|(group, _)| (group, true)).chain(others.into_iter().map(|(group, _)| (group, false)));
-        for (group, own) in groups.take(if max == 0 { usize::MAX } else { max }) {
-            let has_place = own && self.door.shard.keep_place(self.id.get(), &group);
+        for (group, relation) in groups {
+            let has_place = relation.is_asked() && self.door.shard.keep_place(self.id.get(), &group);
             let door = Door::Login(self.id.get(), has_place);
             self.door.shard.tell(Command { group, ask: Ask::Attach, user: user.clone(), door, origin: Origin::Backend });
         }
@@ -156,8 +152,9 @@ impl Connection {
         let _one_at_a_time = login.user.creating.lock().await;
         let max = self.door.gate.limits.groups_owned_max;
         if max > 0 {
-            let groups = self.relations(&login.user.id).await.map_err(|_| cannot_read())?;
-            if groups.iter().filter(|(_, relation)| relation.owner).count() >= max {
+            let (tell, told) = oneshot::channel();
+            self.door.shard.node.store.owned(login.user.id.clone(), Box::new(move |owned| drop(tell.send(owned))));
+            if told.await.unwrap_or(Err(LoadError::Closed)).map_err(|_| cannot_read())? >= max {
                 return Err(Refusal::new(Code::TooManyGroupsOwned, format!("you own {max} groups: dissolve one first")));
             }
         }
@@ -174,9 +171,15 @@ impl Connection {
         answer
     }
 
-    async fn relations(&self, user: &UserId) -> Result<Vec<(GroupId, Relation)>, LoadError> {
+    /// The groups of a user, as many as a connection has places for. Anybody may have been added to any number of groups: more
+    /// than that are not even looked at.
+    async fn seats(&self, user: &UserId) -> Result<Vec<(GroupId, Relation)>, LoadError> {
+        let max = match self.door.gate.limits.groups_per_connection_max {
+            0 => usize::MAX,
+            max => max,
+        };
         let (tell, told) = oneshot::channel();
-        self.door.shard.node.store.relations(user.clone(), Box::new(move |relations| drop(tell.send(relations))));
+        self.door.shard.node.store.seats(user.clone(), max, Box::new(move |seats| drop(tell.send(seats))));
         told.await.unwrap_or(Err(LoadError::Closed))
     }
 }

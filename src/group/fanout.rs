@@ -60,8 +60,10 @@ impl Shard {
                 }
                 let sent = guest.step(&mut self.outboxes.borrow_mut(), SEATS_PER_STEP, frames.div_ceil(still), now);
                 self.count_pushes(sent);
-                if guest.is_calm() {
-                    self.metrics().push.record(guest.news_age());
+                if guest.is_calm()
+                    && let Some(age) = guest.news_age()
+                {
+                    self.metrics().push.record(age);
                 }
             }
             let due = guest.due(now);

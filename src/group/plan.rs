@@ -249,7 +249,7 @@ impl Asker<'_> {
             _ if self.origin == Origin::Backend => 0,
             Some(Effect::Joined { members }) => members.len(),
             Some(Effect::Left { users }) => users.len(),
-            Some(Effect::Created { .. } | Effect::Dissolved) => 1,
+            Some(Effect::Created { .. } | Effect::Entered { .. } | Effect::Dissolved) => 1,
             Some(Effect::Changed { .. } | Effect::Deleted { .. }) | None => 0,
         };
         let window = self.at.limits.windows.memberships;

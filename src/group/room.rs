@@ -125,9 +125,9 @@ impl Room {
         self.left == 0
     }
 
-    /// How long the newest values that were just brought to all have been here.
-    pub fn news_age(&mut self) -> Duration {
-        self.news_since.take().map_or(Duration::ZERO, |since| since.elapsed())
+    /// How long the newest values that were just brought to all have been here; `None`: that was told before.
+    pub fn news_age(&mut self) -> Option<Duration> {
+        self.news_since.take().map(|since| since.elapsed())
     }
 
     /// The group is no more: nothing is pushed here from now on, and all are to be told so.

@@ -41,7 +41,9 @@ impl Shard {
     /// Seats a connection; `told`: the frame before it held a snapshot of the version `seen`.
     pub(super) fn sit(&self, connection: ConnId, sitting: Sitting, told: bool) {
         let Sitting { of, seen, kind, seating, asked, has_place } = sitting;
-        if has_place {
+        // Those places that are promised to other requests stay theirs: what is left may be taken, and gives way again.
+        let asked = has_place || (asked && self.keep_place(connection, &of.group));
+        if asked {
             self.release_place(connection, &of.group);
         }
         let known = self.rooms.borrow().get(&of.group).cloned();

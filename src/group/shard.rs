@@ -168,14 +168,19 @@ impl Shard {
         let due = self.move_cursors();
         let more = self.empty_ended_rooms() | self.forget_remains();
         let due = if more { Some(self.now()) } else { due };
-        let mut outboxes = self.outboxes.borrow_mut();
-        outboxes.flush(self.now());
-        self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        self.outboxes.borrow_mut().flush(self.now());
+        self.count_sent();
         if let Some(waiting) = self.waits_for_calm.take() {
             waiting.wake();
         }
-        self.metrics().stalled.set(outboxes.blocked.len() as i64);
         due
+    }
+
+    /// Says what has left, and how many connections take nothing.
+    fn count_sent(&self) {
+        let mut outboxes = self.outboxes.borrow_mut();
+        self.metrics().bytes_sent.add(std::mem::take(&mut outboxes.bytes_sent));
+        self.metrics().stalled.set(outboxes.blocked.len() as i64);
     }
 
     fn read(&self, letter: Letter) {
@@ -379,10 +384,12 @@ impl Shard {
         self.answer(door, Err(refusal), seating);
     }
 
-    /// Lets unused actors sleep, and forgets answers whose window is over. Costs nothing for all others. To be called a few times
+    /// Lets unused actors sleep, forgets answers whose window is over, and counts what was sent. Costs nothing for all others. To be called a few times
     /// a second.
     pub fn sweep(&self, now: Instant) {
         self.now.set(now);
+        // Connections take what they are owed from their own tasks, and on a calm shard no turn follows.
+        self.count_sent();
         let merged = self.node.store.merged();
         let horizon = self.node.store.now().saturating_sub(self.node.limits.replay_millis);
         for group in self.due() {

@@ -93,7 +93,7 @@ fn first_members(body: &Body<'_>, kind: GroupType) -> Result<Vec<(UserId, Member
             Some("Admin") => return Err(Refusal::new(Code::NotPermitted, "a Private group has no admins")),
             Some(_) => return Err(Refusal::new(Code::InvalidParameter, "Role must be Admin or left out")),
         };
-        Ok((user, Member { role, joined_at: now, data: entry.app_data("AppMemberDefinedData")? }))
+        Ok((user, Member { data: entry.app_data("AppMemberDefinedData")?, ..Member::new(role, now) }))
     };
     list.iter().map(member).collect()
 }

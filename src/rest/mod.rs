@@ -34,6 +34,7 @@ use hyper::service::{HttpService, Service, service_fn};
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use api::Rest;
@@ -76,6 +77,10 @@ const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 /// The smallest buffer that the HTTP library works with.
 const BUFFER_BYTES_MIN: usize = 8192;
 
+/// Bytes of answers that the kernel holds in advance, beyond those that are on their way. With megabytes of them nobody could tell
+/// slow readers, who would seem to take nothing for minutes, from those who take nothing.
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+
 /// What is left of a connection.
 pub enum End {
     /// Nothing that anybody has to see to.
@@ -106,6 +111,8 @@ pub async fn serve(
         builder.max_headers(limits.headers_max);
     }
     builder.max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
+    // Where it cannot be set, the peer has gone: reading will tell.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
     let notes = Notes::new();
     let wire = TokioIo::new(Wire::new(stream, early, notes.clone()));
     let left = Rc::new(Left::default());

@@ -46,9 +46,8 @@ impl Site {
         }
     }
 
-    /// Serves the internal address.
-    pub async fn serve_inside(self: Rc<Self>, listener: TcpListener, metrics: &ShardMetrics) {
-        let capacity = Capacity::new(INTERNAL_CONNECTIONS_MAX);
+    /// Serves an internal address; all of them have places together.
+    pub async fn serve_inside(self: Rc<Self>, listener: TcpListener, capacity: Rc<Capacity>, metrics: &ShardMetrics) {
         loop {
             let (stream, peer) = accepted(&listener, metrics).await;
             let Some(place) = capacity.take() else {

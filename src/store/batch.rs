@@ -15,8 +15,8 @@ pub(super) enum Turn {
     Began(GroupId, GroupType, Option<UserId>, Vec<UserId>),
     /// A group is gone with all its members; its type, where whoever ended it has told.
     Ended(GroupId, Option<GroupType>),
-    /// Users are members now.
-    Joined(GroupId, Vec<UserId>),
+    /// Users are members now; true: by themselves.
+    Joined(GroupId, Vec<UserId>, bool),
     /// Users are neither members nor owners any more.
     Left(GroupId, Vec<UserId>),
     /// A user has an account now.
@@ -33,7 +33,8 @@ impl Turn {
                 Some(Self::Began(group(), profile.kind, profile.owner.clone(), users))
             }
             Effect::Dissolved => Some(Self::Ended(group(), kind)),
-            Effect::Joined { members } => Some(Self::Joined(group(), members.iter().map(|(user, _)| user.clone()).collect())),
+            Effect::Joined { members } => Some(Self::Joined(group(), members.iter().map(|(user, _)| user.clone()).collect(), false)),
+            Effect::Entered { user, .. } => Some(Self::Joined(group(), vec![user.clone()], true)),
             Effect::Left { users } => Some(Self::Left(group(), users.clone())),
             Effect::Changed { .. } | Effect::Deleted { .. } => None,
         }

@@ -116,6 +116,24 @@ pub struct Relation {
     pub member: bool,
     /// It is his group.
     pub owner: bool,
+    /// He joined it by himself; false as well where that is not known.
+    pub asked: bool,
+}
+
+impl Relation {
+    /// How little he has done for it himself: own groups come before those that he joined, and last comes what others caused.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Self { owner: true, .. } => 0,
+            Self { asked: true, .. } => 1,
+            _ => 2,
+        }
+    }
+
+    /// Nobody else has caused it.
+    pub fn is_asked(self) -> bool {
+        self.rank() < 2
+    }
 }
 
 /// A part of all groups, in the order of their ids.
@@ -156,6 +174,18 @@ impl Store {
     /// What the user is to which groups, with every commit whose `done` was called before.
     pub fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
         self.0.relations(user, done);
+    }
+
+    /// In which groups the user is a member, with every commit whose `done` was called before: at most `max`, own groups first,
+    /// then those that he joined by himself, then those to which others added him; each in the order of their ids. What others
+    /// caused costs no more than is wanted of it.
+    pub fn seats(&self, user: UserId, max: usize, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
+        self.0.seats(user, max, done);
+    }
+
+    /// How many groups the user owns, with every commit whose `done` was called before.
+    pub fn owned(&self, user: UserId, done: Done<usize, LoadError>) {
+        self.0.owned(user, done);
     }
 
     /// Of which types groups are, `None` for one that is not there, with every commit whose `done` was called before.

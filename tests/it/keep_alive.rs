@@ -108,6 +108,23 @@ async fn who_takes_no_answer_is_closed() {
     }
 }
 
+/// The kernel alone would take megabytes in advance, and then nothing for as long as a slow reader needs for them.
+#[tokio::test]
+async fn who_reads_slowly_is_served_however_much_is_asked_for() {
+    const REQUESTS: usize = 600;
+    let server = Setup::new().limit("stall_deadline", "1s").start().await;
+    let mut slow = RawClient::narrow(server.addr()).await;
+    let get = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr());
+    slow.send(get.repeat(REQUESTS).as_bytes()).await;
+    for _ in 0..40 {
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(slow.whole_reply().await.0, 200);
+    }
+    for _ in 40..REQUESTS {
+        assert_eq!(slow.whole_reply().await.0, 200);
+    }
+}
+
 #[tokio::test]
 async fn who_takes_no_answer_does_not_delay_the_end() {
     let calm = {

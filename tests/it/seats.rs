@@ -74,6 +74,65 @@ async fn strangers_cannot_crowd_a_user_out_of_the_groups_they_ask_for() {
     }
 }
 
+/// ChatRooms of somebody else that the user has joined by themself, as many as a connection has places for.
+async fn joined_rooms(owner: &mut Client, user: &mut Client) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for _ in 0..PLACES {
+        let room = owner.create("ChatRoom").await;
+        assert_eq!(user.join(&room).await.ok()["status"], "JoinedSuccess");
+        rooms.push(room);
+    }
+    rooms
+}
+
+/// The login alone has seated the connection in each of these rooms.
+async fn expect_pushes(writer: &mut Client, user: &mut Client, rooms: &[String], value: i64) {
+    for room in rooms {
+        // Its answer comes behind what the login has asked of the group.
+        user.get(room).await.ok();
+        writer.increase(room, "like", 1).await.ok();
+        user.expect_push(room, "like", value).await;
+    }
+}
+
+#[tokio::test]
+async fn a_login_brings_what_the_user_joined_before_what_strangers_caused() {
+    let mut server = setup().start().await;
+    let (mut ann, mut ben) = (server.user("ann").await, server.user("ben").await);
+    let rooms = joined_rooms(&mut ann, &mut ben).await;
+    ben.leave().await;
+    let theirs = crowd(&mut server.user("stranger").await, "ben", 2 * PLACES).await;
+    ann.leave().await;
+    // Who caused what outlives the process, before and after it is in the table.
+    for round in 1..=3 {
+        let (mut ann, mut ben) = (server.user("ann").await, server.user("ben").await);
+        expect_pushes(&mut ann, &mut ben, &rooms, round).await;
+        assert_eq!(ann.online(&rooms[0]).await, 2);
+        for room in &theirs {
+            assert_eq!(ben.get(room).await.ok()["counters"], json!({}), "a member without a seat still is one");
+        }
+        ben.leave().await;
+        ann.leave().await;
+        server.restart(if round == 1 { "KILL" } else { "TERM" }).await;
+    }
+}
+
+#[tokio::test]
+async fn the_groups_that_a_user_joined_are_asked_for_after_a_login_too() {
+    let server = setup().start().await;
+    let (mut ann, mut ben) = (server.user("ann").await, server.user("ben").await);
+    let rooms = joined_rooms(&mut ann, &mut ben).await;
+    let one_more = ann.create("ChatRoom").await;
+    ben.join(&one_more).await.refused(10037);
+    ben.leave().await;
+    let mut ben = server.user("ben").await;
+    ben.join(&one_more).await.refused(10037);
+    ann.add(&one_more, &["ben"]).await.ok();
+    assert_eq!(ben.expect_event("GROUP_MEMBERSHIP_CHANGED").await, json!({"groupID": one_more, "status": "added"}));
+    assert_eq!(ben.expect_event("GROUP_UNSUBSCRIBED").await, json!({"groupID": one_more}));
+    expect_pushes(&mut ann, &mut ben, &rooms, 1).await;
+}
+
 #[tokio::test]
 async fn the_newest_seat_that_somebody_else_caused_gives_way() {
     let server = setup().start().await;

@@ -3,7 +3,7 @@
 import { environment, randomName } from './env.js';
 import { makeGroups } from './groups.js';
 import { makeListeners } from './listeners.js';
-import { ChatError, EVENT, NOT_IN_GROUP, NOT_READY, TYPES, UNFIT } from './names.js';
+import { ASKED, ChatError, EVENT, NOT_IN_GROUP, NOT_READY, TYPES, UNFIT } from './names.js';
 import { makeRequests } from './requests.js';
 import { makeSession } from './session.js';
 import { makeTaps } from './taps.js';
@@ -28,7 +28,7 @@ export function makeChat(held, given, url, gone) {
 
   // The first says it all.
   function unfit(value) {
-    if (!told) emit(EVENT.ERROR, new ChatError(UNFIT, `${value} does not fit a number: shown as infinite.`));
+    if (!told) emit(EVENT.ERROR, new ChatError(UNFIT, `${value} is shown as infinite.`));
     told = true;
   }
 
@@ -96,7 +96,7 @@ function calls(ask, write, { counters, joined, left, watch }) {
     ping: (more) => ask('ping', more),
     createGroup: withFields('createGroup', {
       take: ({ group }) => {
-        if (group.type !== TYPES.GRP_AVCHATROOM) Object.assign(counters.open(group.groupID), { joined: true, asked: true });
+        if (group.type !== TYPES.GRP_AVCHATROOM) counters.open(group.groupID).joined = ASKED;
       },
     }),
     dismissGroup: withID('dismissGroup', { take: left }),

@@ -11,7 +11,7 @@ const RAN_OUT = 4501;
  * in a row, from 0; `random` gives a number from 0 up to 1; `renews`: whoever comes back has a new UserSig with them.
  */
 export function comeback(code, reason, attempt, random, renews) {
-  if (code >= 4500 && code < 5000 && !(renews && code === RAN_OUT)) return { pause: null };
+  if (code >= 4500 && !(renews && code === RAN_OUT)) return { pause: null };
   const hint = code === 1012 ? hinted(reason, random()) : NaN;
   if (hint >= 0) return { pause: Math.min(hint, HINT_MS_MAX), asked: true };
   const asked = code === 4010 || code === 1013;

@@ -50,7 +50,7 @@ export function socketURL({ url, proxyServer = '/ws' }) {
   try {
     return new URL(url ?? proxyServer, globalThis.location).href.replace(/^http/, 'ws');
   } catch {
-    throw new ChatError(WRONG_FIELD, 'url must be absolute without a page: wss://host/ws.');
+    throw new ChatError(WRONG_FIELD, 'url must be like wss://host/ws here.');
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { makeCounters } from './counters.js';
 import { onAbort } from './env.js';
-import { DISK_FAILED, EVENT, NO_GROUP, TYPES } from './names.js';
+import { ASKED, DISK_FAILED, EVENT, NO_GROUP, TYPES } from './names.js';
 
 export function makeGroups({ held, requests, emit }) {
   const watchers = new Set();
@@ -19,12 +19,12 @@ export function makeGroups({ held, requests, emit }) {
 
   function follows(data) {
     const group = counters.open(data.group.groupID);
-    group.joined = true;
+    group.joined ||= true;
     group.snapshot(data);
   }
 
   function joined(data) {
-    counters.open(data.group.groupID).asked = true;
+    counters.open(data.group.groupID).joined = ASKED;
     follows(data);
   }
 
@@ -35,8 +35,8 @@ export function makeGroups({ held, requests, emit }) {
 
   function join(groupID) {
     // A group that the app has not asked for must not take the place of one that it will ask for.
-    const wish = counters.open(groupID).asked ? {} : { asked: false };
-    return requests.ask({ cmd: 'joinGroup', groupID, ...wish }, { limit: held.timeout, early: true, take: follows }).catch((fault) => {
+    const asked = counters.open(groupID).joined === ASKED;
+    return requests.ask({ cmd: 'joinGroup', groupID, asked }, { limit: held.timeout, early: true, take: follows }).catch((fault) => {
       // No answer: the next connection asks again.
       if (fault.code < DISK_FAILED) return;
       if (fault.code === NO_GROUP) event('GROUP_DISMISSED', { groupID });
@@ -49,7 +49,7 @@ export function makeGroups({ held, requests, emit }) {
     const { groupID, status } = data;
     if (name === 'GROUP_COUNTER_UPDATED') return counters.push(data);
     if (name === 'GROUP_RESYNC') return counters.open(groupID).snapshot(data, null, true);
-    if (name === 'GROUP_DISMISSED' || name === 'GROUP_UNSUBSCRIBED' || status === 'removed') left(data);
+    if (/DISMISSED|UNSUB/.test(name) || status === 'removed') left(data);
     else if (status === 'added') join(groupID);
     else if (name !== 'KICKED_OUT' || (held.getUserSig && data.type === TYPES.KICKED_OUT_USERSIG_EXPIRED)) return;
     emit(EVENT[name], data);

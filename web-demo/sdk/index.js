@@ -12,7 +12,7 @@ export function create(options = {}) {
   const name = options.apart ? Symbol() : `${options.SDKAppID} ${url}`;
   const held = living.get(name) ?? { integers: options.integers ?? 'auto', timeout: 10_000 };
   const { integers = held.integers, timeout = held.timeout, getUserSig = held.getUserSig } = options;
-  if (integers !== held.integers) throw new ChatError(WRONG_FIELD, `integers is ${held.integers} in the living chat: make one apart.`);
+  if (integers !== held.integers) throw new ChatError(WRONG_FIELD, `integers is ${held.integers} here: make a chat apart.`);
   // A view that is drawn again has a newer function, which knows newer things.
   living.set(name, Object.assign(held, { timeout, getUserSig }));
   return (held.chat ??= makeChat(held, options.env, url, () => living.delete(name)));

@@ -53,7 +53,7 @@ export function makeLink(url, env, held, on) {
       on.text(data);
     };
     // Browsers keep to themselves why a handshake fails; other clients say it here, and some nothing after it.
-    socket.onerror = ({ message, error }) => fail(`No way to ${url}: ${message || 'nobody listens, or wrong path or origin.'}`, error);
+    socket.onerror = ({ message, error }) => fail(`No way to ${url}: ${message || 'nobody listens, wrong path or origin.'}`, error);
     socket.onclose = ({ code, reason }) => lost(code, code === 1012 ? 'The gateway restarts.' : reason || LOST, undefined, reason);
   }
 
@@ -96,7 +96,7 @@ export function makeLink(url, env, held, on) {
     if (mine !== turn) return;
     checking = false;
     if (alive) watch();
-    else fail('The line went silent.');
+    else fail('The line is silent.');
   }
 
   const watch = () => alarm(PING_EVERY_MS, () => check(PONG_MS_MAX));

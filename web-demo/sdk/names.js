@@ -31,6 +31,9 @@ export const TYPES = {
   NET_STATE_DISCONNECTED: 'disconnected',
 };
 
+/** What `joined` of a group is where the app itself asked for it; true where the user was added by somebody else. */
+export const ASKED = 2;
+
 export const UNFIT = -1;
 export const NO_ANSWER = 2801;
 export const TOO_OFTEN = 2996;

@@ -46,7 +46,7 @@ export function makeRenewal(env, emit) {
         shortest = WAIT_MS_MIN;
         return alarm(Math.min(WAIT_MS_MAX, wait), renew);
       }
-      if (shortest > WAIT_MS_MIN) emit(EVENT.ERROR, new Error('A UserSig is old already: is the clock here ahead?'));
+      if (shortest > WAIT_MS_MIN) emit(EVENT.ERROR, new Error('An old UserSig, or a clock ahead.'));
       soon(renew, wait);
     },
 

@@ -79,7 +79,7 @@ export function makeRequests(env, throttle) {
      * it goes. `early`: goes out before the connection is ready, and belongs to it.
      */
     ask: (asked, options) => new Promise((resolve, reject) => {
-      if (!options.early && waiting.size >= WAITING_MAX) throw new ChatError(NO_ROOM, 'Too many calls wait.');
+      if (!options.early && waiting.size >= WAITING_MAX) throw new ChatError(NO_ROOM, 'Too many calls.');
       lastID += 1;
       const id = lastID;
       const frame = { ...asked, id };

@@ -127,7 +127,7 @@ export function makeSession(outside, url, on) {
   async function login({ userID, userSig } = {}) {
     needed(userID, 'userID');
     if (!stay) {
-      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, 'No WebSocket here: give one as env.WebSocket (npm ws).');
+      if (!env.WebSocket) throw new ChatError(WRONG_FIELD, 'No WebSocket: give env.WebSocket (ws).');
       stay = makeStay(userID, userSig, url, outside, tooLate, refused);
       link.start();
       return stay.begun;

@@ -39,7 +39,7 @@ export function needed(value, name) {
 /** The value itself where it is an exact integer of 64 bits; throws 10004 otherwise. */
 export function integer(value, name) {
   if (Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(64, value) === value)) return value;
-  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits, and a bigint beyond 2^53.`);
+  throw new ChatError(WRONG_FIELD, `${name} must be an integer of 64 bits; beyond 2^53 a bigint.`);
 }
 
 /** The same data with its counters as the app wants to see them. What a number cannot hold is infinite, and told to `unfit(value)`. */

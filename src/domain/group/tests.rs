@@ -176,7 +176,17 @@ proptest! {
         let undo = apply(&mut state, &effect);
         take_back(&mut state, &effect, undo);
         prop_assert_eq!(&state, &before);
+        if kind == 2 {
+            // Whoever joins is marked, as nobody is who was added.
+            let (guest, before) = (user("guest"), state.clone());
+            let effect = before.as_ref().unwrap().plan_join(caller(&guest), 7, 0).unwrap().unwrap();
+            let undo = apply(&mut state, &effect);
+            prop_assert_eq!(&state.as_ref().unwrap().members[&guest], &Member::entered(7));
+            take_back(&mut state, &effect, undo);
+            prop_assert_eq!(&state, &before);
+        }
         apply(&mut state, &effect);
+        prop_assert!(state.as_ref().unwrap().members.values().all(|member| !member.asked));
         let leaves: Vec<_> = leaves.iter().map(|name| user(name)).collect();
         let (effect, _) = state.as_ref().unwrap().plan_remove(caller(&owner), &leaves).unwrap();
         if let Some(effect) = effect {

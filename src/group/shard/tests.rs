@@ -3,6 +3,7 @@
 mod bounded;
 mod costs;
 mod incarnations;
+mod places;
 mod world;
 
 use std::time::Duration;
@@ -183,4 +184,20 @@ async fn a_sweep_looks_at_those_alone_for_whom_it_is_time() {
     assert_eq!(sweep(3602), 1);
     assert!(shard.actors.borrow().is_empty());
     shard.node.store.clone().close().unwrap();
+}
+
+/// Whoever takes what was owed takes it from their own task, and nobody else may have anything to do.
+#[tokio::test]
+async fn a_calm_shard_counts_those_who_take_nothing_as_they_are_now() {
+    let world = world::World::new(1, |_| {});
+    let (shard, mut mail) = (&world.shards[0], Mail::default());
+    let mut outboxes = shard.outboxes.take();
+    let (id, fd, _peer) = crate::group::outbox::tests::full_pipe(&mut outboxes).await;
+    outboxes.push(id.slot, fd, b"newest", Instant::now());
+    shard.outboxes.replace(outboxes);
+    shard.turn(&mut mail);
+    assert_eq!(shard.metrics().stalled.get(), 1);
+    shard.outboxes.borrow_mut().close(id.slot);
+    shard.sweep(Instant::now());
+    assert_eq!(shard.metrics().stalled.get(), 0);
 }

@@ -5,11 +5,12 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-use redb::{ReadableTable, Table as Rows, WriteTransaction};
+use redb::{AccessGuard, ReadableTable, Table as Rows, WriteTransaction};
 
+use super::belonging::Relations;
 use super::block::GroupChange;
 use super::kinds;
-use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
+use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS};
 use super::table::TableError;
 use crate::domain::group::{self, Group};
 use crate::domain::member::{GroupType, Member};
@@ -43,6 +44,9 @@ impl Row {
             }
             Effect::Joined { members } if self.group.is_some() => {
                 self.members.extend(members.iter().map(|(user, member)| (user.clone(), Some(member.clone()))));
+            }
+            Effect::Entered { user, joined_at } if self.group.is_some() => {
+                self.members.insert(user.clone(), Some(Member::entered(*joined_at)));
             }
             Effect::Left { users } if self.group.is_some() => {
                 self.members.extend(users.iter().map(|user| (user.clone(), None)));
@@ -95,7 +99,7 @@ impl Fold {
         let mut groups: Vec<_> = self.groups.into_iter().collect();
         groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut table = transaction.open_table(GROUPS)?;
-        let mut members = Membership { members: transaction.open_table(MEMBERS)?, relations: transaction.open_table(RELATIONS)? };
+        let mut members = Membership { members: transaction.open_table(MEMBERS)?, relations: Relations::open(transaction)? };
         for (id, row) in groups {
             match &row.group {
                 Some(group) => drop(table.insert(id.as_str(), rows::encode_group(&id, group).as_slice())?),
@@ -110,60 +114,62 @@ impl Fold {
 
 struct Membership<'a> {
     members: Rows<'a, &'static [u8], &'static [u8]>,
-    relations: Rows<'a, &'static [u8], &'static [u8]>,
+    relations: Relations<'a>,
 }
 
 impl Membership<'_> {
     fn write(&mut self, id: &GroupId, row: Row) -> Result<(), TableError> {
         let owner = row.group.as_ref().and_then(|group| group.profile.owner.clone());
         if row.cleared {
-            self.clear(id)?;
+            self.clear(id, row.owner_before.as_ref())?;
         } else if row.members.is_empty() && owner == row.owner_before {
             return Ok(());
         }
         let mut touched: Vec<UserId> = row.members.keys().cloned().collect();
-        touched.extend(row.owner_before.into_iter().chain(owner.clone()).filter(|user| !row.members.contains_key(user)));
+        touched.extend(row.owner_before.iter().chain(&owner).filter(|user| !row.members.contains_key(*user)).cloned());
         touched.sort_unstable();
         touched.dedup();
         for user in touched {
             let key = rows::pair(id.as_str(), user.as_str());
-            let member = match row.members.get(&user) {
-                Some(Some(member)) => {
-                    self.members.insert(key.as_slice(), rows::encode_member(&key, member).as_slice())?;
-                    true
-                }
-                Some(None) => {
-                    self.members.remove(key.as_slice())?;
-                    false
-                }
-                None => self.members.get(key.as_slice())?.is_some(),
+            let relation = |member: Option<bool>, owner: Option<&UserId>| {
+                let (member, asked) = (member.is_some(), member.unwrap_or_default());
+                Relation { member, owner: owner == Some(&user), asked }
             };
-            self.relate(id, &user, Relation { member, owner: owner.as_ref() == Some(&user) })?;
+            let (before, after) = match row.members.get(&user) {
+                Some(Some(member)) => {
+                    let encoded = rows::encode_member(&key, member);
+                    (asked(&key, self.members.insert(key.as_slice(), encoded.as_slice())?)?, Some(member.asked))
+                }
+                Some(None) => (asked(&key, self.members.remove(key.as_slice())?)?, None),
+                None => {
+                    let known = asked(&key, self.members.get(key.as_slice())?)?;
+                    (known, known)
+                }
+            };
+            let (before, after) = (relation(before, row.owner_before.as_ref()), relation(after, owner.as_ref()));
+            self.relations.change(&user, id, before, after)?;
         }
         Ok(())
     }
 
     /// Removes everybody who is in the table.
-    fn clear(&mut self, id: &GroupId) -> Result<(), TableError> {
+    fn clear(&mut self, id: &GroupId, owner: Option<&UserId>) -> Result<(), TableError> {
         let (from, to) = rows::pairs_of(id.as_str());
         let mut users = Vec::new();
         for entry in self.members.range(from.as_slice()..to.as_slice())? {
             users.push(rows::second(entry?.0.value(), id.as_str(), rows::user).map_err(TableError::Damaged)?);
         }
         for user in users {
-            self.members.remove(rows::pair(id.as_str(), user.as_str()).as_slice())?;
-            self.relate(id, &user, Relation::default())?;
+            let key = rows::pair(id.as_str(), user.as_str());
+            let asked = asked(&key, self.members.remove(key.as_slice())?)?.unwrap_or_default();
+            let before = Relation { member: true, owner: owner == Some(&user), asked };
+            self.relations.change(&user, id, before, Relation::default())?;
         }
         Ok(())
     }
+}
 
-    fn relate(&mut self, id: &GroupId, user: &UserId, relation: Relation) -> Result<(), TableError> {
-        let key = rows::pair(user.as_str(), id.as_str());
-        if relation == Relation::default() {
-            self.relations.remove(key.as_slice())?;
-        } else {
-            self.relations.insert(key.as_slice(), rows::encode_relation(&key, relation).as_slice())?;
-        }
-        Ok(())
-    }
+/// Whether a member's row says that they joined by themself; `None` where there is no row.
+fn asked(key: &[u8], row: Option<AccessGuard<'_, &'static [u8]>>) -> Result<Option<bool>, TableError> {
+    row.map(|row| rows::decode_member(key, row.value()).map(|member| member.asked)).transpose().map_err(TableError::Damaged)
 }

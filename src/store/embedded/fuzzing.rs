@@ -14,8 +14,11 @@ pub fn entries(payload: &[u8]) -> Vec<Result<Entry, String>> {
     block::entries(payload).collect()
 }
 
+/// What merging reads of an entry: a group's change, or a user who was seen.
+pub type Merged = Result<(GroupId, Option<Effect>), UserId>;
+
 /// What merging reads of the same entries.
-pub fn changes(payload: &[u8]) -> Vec<Result<Result<(GroupId, Option<Effect>), UserId>, String>> {
+pub fn changes(payload: &[u8]) -> Vec<Result<Merged, String>> {
     let change = |change| match change {
         Change::Command(change) => Ok((change.group, change.effect)),
         Change::Account(user) => Err(user),

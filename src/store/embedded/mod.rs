@@ -10,6 +10,7 @@
 
 mod backoff;
 mod behind;
+mod belonging;
 mod block;
 mod check;
 mod committer;
@@ -205,6 +206,16 @@ impl Engine {
 
     pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
         self.shared.reading.relations(user, done);
+    }
+
+    /// See `Store::seats`.
+    pub(super) fn seats(&self, user: UserId, max: usize, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
+        self.shared.reading.seats(user, max, done);
+    }
+
+    /// See `Store::owned`.
+    pub(super) fn owned(&self, user: UserId, done: Done<usize, LoadError>) {
+        self.shared.reading.owned(user, done);
     }
 
     pub(super) fn kinds(&self, groups: Vec<GroupId>, done: Done<Vec<Option<GroupType>>, LoadError>) {

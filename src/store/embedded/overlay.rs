@@ -14,7 +14,8 @@ use crate::store::{Lsn, Relation};
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Whole(Relation),
-    Joined,
+    /// True: by himself.
+    Joined(bool),
     Left,
 }
 
@@ -57,11 +58,11 @@ impl Overlay {
                     self.set_group(lsn, &group, Some(kind), Some(kind));
                     let owner_alone = owner.iter().filter(|owner| !members.contains(owner)).cloned().collect::<Vec<_>>();
                     for user in members {
-                        let relation = Relation { member: true, owner: owner.as_ref() == Some(&user) };
+                        let relation = Relation { member: true, owner: owner.as_ref() == Some(&user), asked: false };
                         self.set_user(lsn, user, &group, Change::Whole(relation));
                     }
                     for user in owner_alone {
-                        self.set_user(lsn, user, &group, Change::Whole(Relation { member: false, owner: true }));
+                        self.set_user(lsn, user, &group, Change::Whole(Relation { owner: true, ..Relation::default() }));
                     }
                 }
                 Turn::Seen(user) => {
@@ -72,7 +73,9 @@ impl Overlay {
                     let kind = kind.or_else(|| self.kind_of(&group).flatten());
                     self.set_group(lsn, &group, None, kind);
                 }
-                Turn::Joined(group, users) => users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Joined)),
+                Turn::Joined(group, users, asked) => {
+                    users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Joined(asked)));
+                }
                 Turn::Left(group, users) => users.into_iter().for_each(|user| self.set_user(lsn, user, &group, Change::Left)),
             }
         }
@@ -115,7 +118,10 @@ impl Overlay {
             }
             match change {
                 Change::Whole(relation) => drop(known.insert(group.clone(), *relation)),
-                Change::Joined => known.entry(group.clone()).or_default().member = true,
+                Change::Joined(asked) => {
+                    let relation = known.entry(group.clone()).or_default();
+                    (relation.member, relation.asked) = (true, *asked);
+                }
                 Change::Left => drop(known.remove(group)),
             }
         }

@@ -7,12 +7,12 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Value};
 
 use super::kinds;
 use super::overlay::Overlay;
-use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS, RELATIONS};
+use super::rows::{self, ACCOUNTS, GROUPS, MEMBERS};
 use super::table::TableError;
 use crate::domain::group::Group;
 use crate::domain::member::GroupType;
 use crate::domain::name::{GroupId, UserId};
-use crate::store::{Lsn, Page, Relation};
+use crate::store::{Lsn, Page};
 
 /// Rows that one page of a list looks at, at most.
 const LIST_SCAN_MAX: usize = 50_000;
@@ -31,18 +31,6 @@ pub(super) fn load(view: &ReadTransaction, id: &GroupId) -> Result<Option<Box<Gr
         group.members.insert(user, rows::decode_member(key.value(), row.value()).map_err(TableError::Damaged)?);
     }
     Ok(Some(group))
-}
-
-/// What a user is to which groups, as far as the table knows.
-pub(super) fn relations(view: &ReadTransaction, user: &UserId) -> Result<BTreeMap<GroupId, Relation>, TableError> {
-    let (from, to) = rows::pairs_of(user.as_str());
-    let mut relations = BTreeMap::new();
-    for entry in view.open_table(RELATIONS)?.range(from.as_slice()..to.as_slice())? {
-        let (key, row) = entry?;
-        let group = rows::second(key.value(), user.as_str(), rows::group).map_err(TableError::Damaged)?;
-        relations.insert(group, rows::decode_relation(key.value(), row.value()).map_err(TableError::Damaged)?);
-    }
-    Ok(relations)
 }
 
 /// Of which types groups are, as far as the table knows.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use redb::ReadTransaction;
 
 use super::behind::Behind;
+use super::belonging::{self, Known};
 use super::overlay::Overlay;
 use super::query::{self, Stretch, Wanted};
 use super::replays::Replays;
@@ -98,11 +99,49 @@ impl Reading {
     /// Asks what a user is to which groups.
     pub(super) fn relations(&self, user: UserId, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
         self.ask(done, move |reading| {
+            let add = |known: Known, overlay: &Overlay, _| {
+                let mut relations = known.relations;
+                overlay.lay_over(&user, &mut relations);
+                relations.into_iter().collect()
+            };
+            reading.look_with_overlay(|view| belonging::first(view, &user, usize::MAX), add)
+        });
+    }
+
+    /// Asks where a user is a member, own groups first.
+    pub(super) fn seats(&self, user: UserId, max: usize, done: Done<Vec<(GroupId, Relation)>, LoadError>) {
+        self.ask(done, move |reading| {
+            let add = |Known { mut relations, horizon }: Known, overlay: &Overlay, _| {
+                overlay.lay_over(&user, &mut relations);
+                let mut seats: Vec<_> = relations.into_iter().filter(|(_, relation)| relation.member).collect();
+                seats.sort_by_key(|(_, relation)| relation.rank());
+                // What was not read comes behind the horizon: it does not matter where there is enough before.
+                let enough = horizon.is_none_or(|(rank, group)| {
+                    let before = |(id, relation): &&(GroupId, Relation)| (relation.rank(), id) <= (rank, &group);
+                    seats.iter().take(max).filter(before).count() == max
+                });
+                seats.truncate(max);
+                enough.then_some(seats)
+            };
+            let mut rows_max = max.saturating_add(1);
+            loop {
+                if let Some(seats) = reading.look_with_overlay(|view| belonging::first(view, &user, rows_max), add)? {
+                    return Ok(seats);
+                }
+                // Some of them are no seats, or none any more.
+                rows_max = rows_max.saturating_mul(4);
+            }
+        });
+    }
+
+    /// Asks how many groups a user owns.
+    pub(super) fn owned(&self, user: UserId, done: Done<usize, LoadError>) {
+        self.ask(done, move |reading| {
             let add = |mut known, overlay: &Overlay, _| {
                 overlay.lay_over(&user, &mut known);
-                known.into_iter().collect()
+                known.values().filter(|relation| relation.owner).count()
             };
-            reading.look_with_overlay(|view| query::relations(view, &user), add)
+            reading.look_with_overlay(|view| belonging::owned(view, &user), add)
         });
     }
 

@@ -20,11 +20,14 @@ pub(super) const FORMAT: u32 = 2;
 /// The format of a group's row, which begins with it.
 const GROUP_FORMAT: u8 = 1;
 
+/// The end of the row of a member who joined by himself.
+const ASKED: u8 = 1;
+
 /// Group → profile, version, counters.
 pub(super) const GROUPS: TableDefinition<&str, &[u8]> = TableDefinition::new("groups");
-/// Group, 0, user → role, time of joining.
+/// Group, 0, user → role, time of joining, what the app keeps, and a byte 1 where he joined by himself.
 pub(super) const MEMBERS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("members");
-/// User, 0, group → what he is to it.
+/// User, 0, rank, group → what he is to it; see `belonging`.
 pub(super) const RELATIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("relations");
 /// User → nothing: he has an account.
 pub(super) const ACCOUNTS: TableDefinition<&str, ()> = TableDefinition::new("accounts");
@@ -163,20 +166,27 @@ pub(super) fn second<T>(key: &[u8], first: &str, parse: impl Fn(&str) -> Option<
 }
 
 pub(super) fn encode_member(key: &[u8], member: &Member) -> Vec<u8> {
-    seal(key, postcard::to_extend(member, Vec::new()).expect("plain values can always be encoded"))
+    let mut body = postcard::to_stdvec(member).expect("plain values can always be encoded");
+    body.extend(member.asked.then_some(ASKED));
+    seal(key, body)
 }
 
 pub(super) fn decode_member(key: &[u8], row: &[u8]) -> Result<Member, String> {
-    postcard::from_bytes(unseal(key, row)?).map_err(|error| format!("a member's row has the wrong form: {error}"))
+    match postcard::take_from_bytes::<Member>(unseal(key, row)?) {
+        Ok((member, [])) => Ok(member),
+        Ok((member, [ASKED])) => Ok(Member { asked: true, ..member }),
+        Ok(_) => Err("a member's row has the wrong form".to_owned()),
+        Err(error) => Err(format!("a member's row has the wrong form: {error}")),
+    }
 }
 
 pub(super) fn encode_relation(key: &[u8], relation: Relation) -> Vec<u8> {
-    seal(key, vec![u8::from(relation.member) | u8::from(relation.owner) << 1])
+    seal(key, vec![u8::from(relation.member) | u8::from(relation.owner) << 1 | u8::from(relation.asked) << 2])
 }
 
 pub(super) fn decode_relation(key: &[u8], row: &[u8]) -> Result<Relation, String> {
     match unseal(key, row)? {
-        [flags] if *flags < 4 => Ok(Relation { member: flags & 1 != 0, owner: flags & 2 != 0 }),
+        [flags] if *flags < 8 => Ok(Relation { member: flags & 1 != 0, owner: flags & 2 != 0, asked: flags & 4 != 0 }),
         _ => Err("a relation's row has the wrong form".to_owned()),
     }
 }

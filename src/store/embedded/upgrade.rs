@@ -11,6 +11,7 @@ use std::io;
 
 use serde::Deserialize;
 
+use super::belonging;
 use super::block::{ALIGN, HEADER_BYTES, Header, Kind, Sealer};
 use super::disk::read_range;
 use super::identity::StoreId;
@@ -84,6 +85,8 @@ fn old_meta(table: &Table) -> Result<OldMeta, TableError> {
 fn replace_meta(table: &Table, meta: &Meta) -> Result<(), TableError> {
     table.write(|transaction| {
         transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
+        // Format 1 had them in the order of their groups.
+        belonging::make_anew(transaction)?;
         Ok(((), meta.clone()))
     })
 }

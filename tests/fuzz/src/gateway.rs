@@ -1,7 +1,6 @@
 //! A whole gateway in this process, and what a stranger's socket sees of it: the doors are fuzzed as they stand, from the
 //! first byte of a connection to the last.
 
-use std::sync::Arc;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;

@@ -53,7 +53,7 @@ pub(super) fn filled(path: &Path) {
         let effect = created(if n % 2 == 0 { GroupType::Public } else { GroupType::AvChatRoom }, "owner");
         store.0.commit_wait(&[record(&name, now(), effect)]).unwrap();
         if n % 2 == 0 {
-            store.0.commit_wait(&[record(&name, now(), joined(&["ann", "bob"]))]).unwrap();
+            store.0.commit_wait(&[record(&name, now(), joined(&["ann"])), record(&name, now(), entered("bob"))]).unwrap();
         }
         let write = named(record(&name, now(), changed(1, &[("like", n)])), &format!("op-{n}"), 1);
         store.0.commit_wait(&[write]).unwrap();

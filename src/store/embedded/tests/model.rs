@@ -137,7 +137,8 @@ impl Model {
         };
         match what {
             0 => group.plan_dissolve(caller).ok(),
-            1 | 2 => group.plan_join(caller, 3, 0).ok().flatten(),
+            1 => group.plan_join(caller, 3, 0).ok().flatten(),
+            2 => group.plan_add(Caller { admin: true, ..caller }, std::slice::from_ref(&user), 3, 0).ok()?.0,
             3 | 4 => group.plan_quit(caller).ok().flatten(),
             5 => group.plan_write(&Write::Delete(None), 20).ok()?.0,
             _ => {
@@ -151,7 +152,9 @@ impl Model {
         let of = |(id, group): (&GroupId, &Option<Box<Group>>)| {
             let group = group.as_ref()?;
             let user = user(who);
-            let relation = Relation { member: group.members.contains_key(&user), owner: group.profile.owner.as_ref() == Some(&user) };
+            let member = group.members.get(&user);
+            let owner = group.profile.owner.as_ref() == Some(&user);
+            let relation = Relation { member: member.is_some(), owner, asked: member.is_some_and(|member| member.asked) };
             (relation != Relation::default()).then(|| (id.clone(), relation))
         };
         let mut relations: Vec<_> = self.groups.iter().filter_map(of).collect();
@@ -162,7 +165,14 @@ impl Model {
     /// What can be seen without loading: also what is not merged.
     fn check_overlay(&self, engine: &Engine) {
         for who in USERS {
-            assert_eq!(engine.relations_wait(who), self.relations(who), "relations of {who}");
+            let mut relations = self.relations(who);
+            assert_eq!(engine.relations_wait(who), relations, "relations of {who}");
+            assert_eq!(engine.owned_wait(who), relations.iter().filter(|(_, relation)| relation.owner).count(), "groups of {who}");
+            relations.retain(|(_, relation)| relation.member);
+            relations.sort_by_key(|(_, relation)| relation.rank());
+            for max in 1..=GROUPS.len() {
+                assert_eq!(engine.seats_wait(who, max), relations[..max.min(relations.len())], "the first {max} of {who}");
+            }
         }
         let mut alive: Vec<_> = self.groups.iter().filter(|(_, group)| group.is_some()).map(|(id, _)| id.clone()).collect();
         alive.sort();

@@ -3,12 +3,13 @@
 use super::support::*;
 use crate::domain::member::GroupType;
 use crate::domain::record::Effect;
-use crate::store::embedded::Engine;
 use crate::store::embedded::disk::memory::{Op, Verdict};
+use crate::store::embedded::{Engine, belonging};
 use crate::store::{Batch, Relation};
 
-const MEMBER: Relation = Relation { member: true, owner: false };
-const OWNER: Relation = Relation { member: true, owner: true };
+const MEMBER: Relation = Relation { member: true, owner: false, asked: false };
+const ASKED: Relation = Relation { asked: true, ..MEMBER };
+const OWNER: Relation = Relation { owner: true, ..MEMBER };
 
 #[test]
 fn relations_are_the_same_before_and_after_merging() {
@@ -22,7 +23,7 @@ fn relations_are_the_same_before_and_after_merging() {
         };
         commit(vec![("a", created(GroupType::Private, "x")), ("b", created(GroupType::AvChatRoom, "x"))]);
         commit(vec![("a", joined(&["y", "z"])), ("c", created(GroupType::Public, "y"))]);
-        let only_owner = Relation { member: false, owner: true };
+        let only_owner = Relation { member: false, ..OWNER };
         assert_eq!(engine.relations_wait("x"), [(id("a"), OWNER), (id("b"), only_owner)]);
         assert_eq!(engine.relations_wait("y"), [(id("a"), MEMBER), (id("c"), OWNER)]);
         commit(vec![("a", left(&["x", "z"]))]);
@@ -41,6 +42,88 @@ fn relations_are_the_same_before_and_after_merging() {
         assert_eq!(group.members.len(), 2);
         assert_eq!(group.profile.owner, Some(user("z")));
     }
+}
+
+#[test]
+fn who_caused_a_membership_is_known_before_and_after_merging_and_after_a_start() {
+    for rig in [Rig::new(16384), Rig::new(16384).eager()] {
+        let engine = rig.open();
+        let commit = |group: &str, effect: Effect| {
+            let lsn = engine.commit_wait(&[record(group, 1, effect)]).unwrap();
+            let merges = rig.options.limits.merge_after_bytes == 1;
+            until("the merge", || !merges || engine.merged() >= lsn);
+        };
+        for group in ["a", "b", "c", "d"] {
+            commit(group, created(GroupType::ChatRoom, if group == "d" { "x" } else { "owner" }));
+        }
+        commit("live", created(GroupType::AvChatRoom, "x"));
+        commit("a", joined(&["x"]));
+        commit("b", joined(&["x"]));
+        commit("c", entered("x"));
+        assert_eq!(engine.seats_wait("x", 9), [(id("d"), OWNER), (id("c"), ASKED), (id("a"), MEMBER), (id("b"), MEMBER)]);
+        assert_eq!(engine.seats_wait("x", 3), [(id("d"), OWNER), (id("c"), ASKED), (id("a"), MEMBER)]);
+        assert_eq!(engine.owned_wait("x"), 2);
+        // Who is added again is there by others' doing, and the other way round.
+        commit("c", left(&["x"]));
+        commit("c", joined(&["x"]));
+        commit("b", left(&["x"]));
+        commit("b", entered("x"));
+        commit("d", Effect::Dissolved);
+        let expected = [(id("b"), ASKED), (id("a"), MEMBER), (id("c"), MEMBER)];
+        assert_eq!(engine.seats_wait("x", 9), expected);
+        assert_eq!((engine.seats_wait("x", 1), engine.owned_wait("x")), (expected[..1].to_vec(), 1));
+        let again = rig.killed().open();
+        assert_eq!(again.seats_wait("x", 9), expected, "after a kill");
+        again.close().unwrap();
+        engine.close().unwrap();
+        let again = rig.open();
+        assert_eq!(again.seats_wait("x", 9), expected, "from the table");
+        let group = again.load_wait(&id("b")).unwrap().group.unwrap();
+        assert!(group.members[&user("x")].asked && !group.members[&user("owner")].asked);
+    }
+}
+
+/// What others caused is read only as far as it is wanted, also where the table's first rows have just become void.
+#[test]
+fn the_first_seats_are_found_without_reading_all() {
+    let rig = Rig::new(1 << 20);
+    let engine = rig.open();
+    let name = |kind: &str, n: usize| format!("{kind}{n:03}");
+    let mut records = Vec::new();
+    for n in 0..300 {
+        for (kind, effect) in [("added", joined(&["x"])), ("joined", entered("x"))] {
+            if kind == "added" || n < 20 {
+                records.push(record(&name(kind, n), 1, created(GroupType::Public, "owner")));
+                records.push(record(&name(kind, n), 1, effect));
+            }
+        }
+    }
+    engine.commit_wait(&records).unwrap();
+    engine.close().unwrap();
+    let engine = rig.open();
+    let read = |rows_max| {
+        let view = engine.shared.reading.table.begin_read().unwrap();
+        belonging::first(&view, &user("x"), rows_max).unwrap()
+    };
+    let known = read(8);
+    assert_eq!((known.relations.len(), known.horizon), (8, Some((1, id("joined007")))));
+    assert_eq!(read(25).horizon, Some((2, id("added004"))));
+    assert_eq!((read(320).relations.len(), read(320).horizon), (320, None));
+    let expect = |joined: std::ops::Range<usize>, added: std::ops::Range<usize>| {
+        let joined = joined.map(|n| (id(&name("joined", n)), ASKED));
+        joined.chain(added.map(|n| (id(&name("added", n)), MEMBER))).collect::<Vec<_>>()
+    };
+    assert_eq!(engine.seats_wait("x", 8), expect(0..8, 0..0));
+    assert_eq!(engine.seats_wait("x", 30), expect(0..20, 0..10));
+    // Now what follows is in the journal alone.
+    let void: Vec<_> = (0..15).map(|n| record(&name("joined", n), 1, left(&["x"]))).collect();
+    engine.commit_wait(&void).unwrap();
+    assert_eq!(engine.seats_wait("x", 4), expect(15..19, 0..0));
+    assert_eq!(engine.seats_wait("x", 8), expect(15..20, 0..3));
+    let void: Vec<_> = (0..250).map(|n| record(&name("added", n), 1, Effect::Dissolved)).collect();
+    engine.commit_wait(&void).unwrap();
+    assert_eq!(engine.seats_wait("x", 8), expect(15..20, 250..253));
+    assert_eq!(engine.seats_wait("x", usize::MAX), expect(15..20, 250..300));
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn repair_keeps_what_can_be_read_says_what_is_lost_and_keeps_the_damaged_folder(
     let relations = expected.get_mut(&owner).unwrap();
     *relations = format!("{:?}", store.0.relations_wait("owner"));
     assert!(!relations.contains("group-21") && relations.contains("group-22"));
+    assert!(expected["user bob"].contains("asked: true") && !expected["user ann"].contains("asked: true"));
     assert_eq!(content(&store), expected);
     assert_ne!(store.generation(), generation);
 }

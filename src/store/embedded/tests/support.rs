@@ -135,6 +135,18 @@ impl Engine {
         told.recv().unwrap().unwrap()
     }
 
+    pub(super) fn seats_wait(&self, user: &str, max: usize) -> Vec<(GroupId, Relation)> {
+        let (tell, told) = channel();
+        self.seats(UserId::parse(user).unwrap(), max, Box::new(move |result| tell.send(result).unwrap()));
+        told.recv().unwrap().unwrap()
+    }
+
+    pub(super) fn owned_wait(&self, user: &str) -> usize {
+        let (tell, told) = channel();
+        self.owned(UserId::parse(user).unwrap(), Box::new(move |result| tell.send(result).unwrap()));
+        told.recv().unwrap().unwrap()
+    }
+
     pub(super) fn has_account_wait(&self, user: &str) -> bool {
         let (tell, told) = channel();
         self.has_account(UserId::parse(user).unwrap(), Box::new(move |result| tell.send(result).unwrap()));
@@ -201,6 +213,10 @@ pub(super) fn changed(version: u64, values: &[(&str, i64)]) -> Effect {
 
 pub(super) fn joined(users: &[&str]) -> Effect {
     Effect::Joined { members: users.iter().map(|name| (user(name), Member::new(Role::Member, 5))).collect() }
+}
+
+pub(super) fn entered(name: &str) -> Effect {
+    Effect::Entered { user: user(name), joined_at: 5 }
 }
 
 pub(super) fn left(users: &[&str]) -> Effect {

@@ -8,23 +8,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redb::{ReadableTable, WriteTransaction};
-
 use super::frames::{Begin, BlockHead, Kind, Sink as _};
 use super::target::Target;
 use super::verify::{Finding, examine};
 use super::{BACKUP, Copied, UpkeepError, hold, scratch};
 use crate::store::Limits;
-use crate::store::Relation;
+use crate::store::embedded::belonging;
 use crate::store::embedded::block::Sealer;
 use crate::store::embedded::disk::scratch::Scratch;
 use crate::store::embedded::disk::{Disk as _, read_range};
 use crate::store::embedded::journal::Position;
 use crate::store::embedded::label::{FIRST_BLOCK, Label};
 use crate::store::embedded::pages;
-use crate::store::embedded::rows::{self, FORMAT, GROUPS, MEMBERS, Meta, RELATIONS, Rows};
+use crate::store::embedded::rows::{FORMAT, Meta, Rows};
 use crate::store::embedded::segment::{self, name_of, segment_bytes, segment_of};
-use crate::store::embedded::table::{self, Table, TableError};
+use crate::store::embedded::table::{self, Table};
 
 mod salvage;
 
@@ -135,45 +133,11 @@ fn save(path: &Path, to: &Path, done: &mut Vec<String>) -> Result<Target, Upkeep
     let end = journal.blocks.last().map_or(meta.merged.lsn, |(head, _)| head.lsn);
     target.take(Kind::End, &end.to_le_bytes())?;
     let generation = target.meta(meta.generation)?;
-    let orphans = target.table()?.write(|transaction| Ok((relate(transaction)?, generation)))?;
+    let orphans = target.table()?.write(|transaction| Ok((belonging::make_anew(transaction)?, generation)))?;
     if orphans > 0 {
         done.push(format!("{orphans} members are lost: their groups cannot be read"));
     }
     Ok(target)
-}
-
-/// Makes all relations from groups and members, and removes members of groups that are not there; says how many.
-fn relate(transaction: &WriteTransaction) -> Result<u64, TableError> {
-    let groups = transaction.open_table(GROUPS)?;
-    let (mut members, mut relations) = (transaction.open_table(MEMBERS)?, transaction.open_table(RELATIONS)?);
-    let mut put = |user: &str, group: &str, relation: Relation| -> Result<(), TableError> {
-        let key = rows::pair(user, group);
-        let known = relations.get(key.as_slice())?.map(|row| rows::decode_relation(&key, row.value())).transpose();
-        let known = known.map_err(TableError::Damaged)?.unwrap_or_default();
-        let both = Relation { member: known.member || relation.member, owner: known.owner || relation.owner };
-        relations.insert(key.as_slice(), rows::encode_relation(&key, both).as_slice())?;
-        Ok(())
-    };
-    for entry in groups.iter()? {
-        let (key, row) = entry?;
-        let Some(id) = rows::group(key.value()) else { continue };
-        if let Some(owner) = rows::decode_group(&id, row.value()).map_err(TableError::Damaged)?.profile.owner {
-            put(owner.as_str(), id.as_str(), Relation { member: false, owner: true })?;
-        }
-    }
-    let mut orphans = Vec::new();
-    for entry in members.iter()? {
-        let key = entry?.0.value().to_vec();
-        let text = std::str::from_utf8(&key).ok().and_then(|key| key.split_once('\0'));
-        match text {
-            Some((group, user)) if groups.get(group)?.is_some() => put(user, group, Relation { member: true, owner: false })?,
-            _ => orphans.push(key),
-        }
-    }
-    for key in &orphans {
-        members.remove(key.as_slice())?;
-    }
-    Ok(orphans.len() as u64)
 }
 
 /// What can be read of the journal.

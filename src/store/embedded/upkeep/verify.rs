@@ -7,6 +7,7 @@ use redb::{Key, ReadTransaction, ReadableTable, TableDefinition, Value};
 
 use super::{AtRest, Copied, UpkeepError, hold, scratch};
 use crate::domain::record::Entry;
+use crate::store::embedded::belonging;
 use crate::store::embedded::block::{self, Sealer};
 use crate::store::embedded::disk::{Disk as _, read_range};
 use crate::store::embedded::label::FIRST_BLOCK;
@@ -131,25 +132,28 @@ impl Verified {
     /// Members and relations tell the same from two sides.
     fn compare(&mut self, view: &ReadTransaction) -> Result<(), TableError> {
         let hasher = RandomState::new();
-        let hash = |group: &[u8], user: &[u8], owner: bool| hasher.hash_one((group, user, owner));
+        let hash = |group: &[u8], user: &[u8], what: &str| hasher.hash_one((group, user, what));
+        let member = |asked: bool| if asked { "joined" } else { "added" };
         let (mut told, mut known) = (0u64, 0u64);
         for entry in view.open_table(GROUPS)?.iter()? {
             let (key, row) = entry?;
             let Some(id) = rows::group(key.value()) else { continue };
             let owner = rows::decode_group(&id, row.value()).map_err(TableError::Damaged)?.profile.owner;
-            told = told.wrapping_add(owner.map_or(0, |owner| hash(key.value().as_bytes(), owner.as_str().as_bytes(), true)));
+            told = told.wrapping_add(owner.map_or(0, |owner| hash(key.value().as_bytes(), owner.as_str().as_bytes(), "owner")));
         }
         for entry in view.open_table(MEMBERS)?.iter()? {
-            let key = entry?.0;
+            let (key, row) = entry?;
             let (group, user) = halves(key.value());
-            told = told.wrapping_add(hash(group, user, false));
+            let asked = rows::decode_member(key.value(), row.value()).map_err(TableError::Damaged)?.asked;
+            told = told.wrapping_add(hash(group, user, member(asked)));
         }
         for entry in view.open_table(RELATIONS)?.iter()? {
             let (key, row) = entry?;
             let (user, group) = halves(key.value());
+            let group = belonging::group_of(group);
             let relation = rows::decode_relation(key.value(), row.value()).map_err(TableError::Damaged)?;
-            known = known.wrapping_add(if relation.owner { hash(group, user, true) } else { 0 });
-            known = known.wrapping_add(if relation.member { hash(group, user, false) } else { 0 });
+            known = known.wrapping_add(if relation.owner { hash(group, user, "owner") } else { 0 });
+            known = known.wrapping_add(if relation.member { hash(group, user, member(relation.asked)) } else { 0 });
         }
         if told != known {
             self.find(table::NAME, "groups and members say otherwise than the relations of users: a row is missing or too many");

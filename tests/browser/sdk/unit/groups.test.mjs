@@ -159,7 +159,7 @@ test('a group that the app has not asked for takes no place of one that it asks 
   const join = chat.joinGroup({ groupID: 'live' });
   assert.equal(await wishes(), undefined);
   await join;
-  assert.equal(await reconnected(), undefined);
+  assert.equal(await reconnected(), true);
   events.length = 0;
   world.socket.say({ event: 'GROUP_UNSUBSCRIBED', data: { groupID: 'live' } });
   assert.equal(chat.counters('live'), undefined, 'what is not kept up to date is not shown');

@@ -68,7 +68,7 @@ test('login: what was in its way is told', async () => {
   const unsafe = new Error('An insecure WebSocket connection may not be initiated from a page loaded over HTTPS.');
   const closed = new Error('connect ECONNREFUSED 127.0.0.1:1');
   const cases = [
-    ['nobody listens, or the path is wrong', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse(), /No way to ws:\/\/fake\/ws: nobody listens, or wrong path or origin/],
+    ['nobody listens, or the path is wrong', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse(), /No way to ws:\/\/fake\/ws: nobody listens, wrong path or origin/],
     ['the same, where the client says more', {}, (world) => world.socket?.readyState === 0 && world.socket.refuse({ message: closed.message, error: closed }), /No way to ws:\/\/fake\/ws: connect ECONNREFUSED/, closed],
     ['a handshake without an end', {}, () => {}, /ws:\/\/fake\/ws has not answered/],
     ['a login without an answer', {}, (world) => world.socket?.readyState === 0 && world.socket.open(), /ws:\/\/fake\/ws has not answered/],
@@ -340,7 +340,7 @@ test('a line that went silent is noticed: by a ping that finds no answer', async
   assert.equal(world.sockets.length, 1, 'something was heard: the line is alive');
   await world.pass(25_000);
   assert.deepEqual(names(events), ['onGroupCounterUpdated', 'disconnected', 'connecting']);
-  assert.equal(events[1][1].message, 'The line went silent.');
+  assert.equal(events[1][1].message, 'The line is silent.');
   assert.equal(world.sockets[0].closedWith, 1000);
 });
 

@@ -85,7 +85,8 @@ impl Model {
         };
         match what % 8 {
             0 => group.plan_dissolve(caller).ok(),
-            1 => group.plan_join(caller, 3, 0).ok().flatten(),
+            1 if what < 128 => group.plan_join(caller, 3, 0).ok().flatten(),
+            1 => group.plan_add(Caller { admin: true, ..caller }, std::slice::from_ref(&who), 3, 0).ok()?.0,
             2 => group.plan_quit(caller).ok().flatten(),
             3 => group.plan_write(&Write::Delete(None), 20).ok()?.0,
             mode => {
@@ -128,7 +129,9 @@ impl Model {
     fn relations(&self, user: &UserId) -> Vec<(GroupId, Relation)> {
         let of = |(id, group): (&GroupId, &Option<Box<Group>>)| {
             let group = group.as_ref()?;
-            let relation = Relation { member: group.members.contains_key(user), owner: group.profile.owner.as_ref() == Some(user) };
+            let member = group.members.get(user);
+            let owner = group.profile.owner.as_ref() == Some(user);
+            let relation = Relation { member: member.is_some(), owner, asked: member.is_some_and(|member| member.asked) };
             (relation != Relation::default()).then(|| (id.clone(), relation))
         };
         self.groups.iter().filter_map(of).collect()
