@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::seldom;
 use crate::store::Store;
 
 /// The socket's name in the folder.
@@ -25,6 +26,9 @@ const BACKUP: &[u8; 8] = b"backup1\n";
 const STALL_DEADLINE: Duration = Duration::from_secs(20);
 /// A gateway that tells nothing for so long is given up. It may have to finish a merge first.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Whom no descriptor can be had for is let in so much later.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// The open door.
 pub struct Control {
@@ -53,11 +57,23 @@ impl Control {
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         let serve = move || {
-            while let Ok((stream, _)) = listener.accept() {
+            while !theirs.stopped.load(Ordering::Acquire) {
+                let accepted = listener.accept().and_then(|(stream, _)| Ok((stream.try_clone()?, stream)));
+                let stream = match accepted {
+                    Ok((handle, stream)) => {
+                        *theirs.client() = Some(handle);
+                        stream
+                    }
+                    Err(error) => {
+                        seldom!(warn, ("control", 0), %error, "nobody can be let in who asks for a backup");
+                        std::thread::sleep(ACCEPT_AGAIN_AFTER);
+                        continue;
+                    }
+                };
+                // Whoever closes finds either the client or the one that it sends to wake this.
                 if theirs.stopped.load(Ordering::Acquire) {
                     return;
                 }
-                *theirs.client() = stream.try_clone().ok();
                 // The client learns of a failure where it can; here it is for the log.
                 if let Err(error) = serve(&store, stream) {
                     tracing::warn!("a backup was broken off: {error}");

@@ -22,7 +22,7 @@ const SEES: [(&str, &str); 17] = [
     ("gateway", "domain protocol auth store users group metrics seldom clock"),
     ("rest", "domain protocol auth store users group metrics seldom clock"),
     ("config", "domain auth"),
-    ("control", "store"),
+    ("control", "store seldom"),
     ("server", "domain protocol auth store users group gateway rest config metrics seldom clock control"),
     ("cli", "domain protocol auth store users group gateway rest config metrics seldom clock control server"),
     ("main", "cli"),

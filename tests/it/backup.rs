@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::commands::{increase, under};
 use crate::server::{Server, Setup, tallycast};
 
-struct Ran {
+pub struct Ran {
     code: Option<i32>,
     out: String,
     err: String,
@@ -22,13 +22,13 @@ impl Ran {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    fn ok(self) -> String {
+    pub fn ok(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
         self.out
     }
 
     /// It failed with this code, and said this on standard error.
-    fn fails(self, code: i32, words: &str) {
+    pub fn fails(self, code: i32, words: &str) {
         assert_eq!(self.code, Some(code), "{} {}", self.out, self.err);
         assert!(self.err.contains(words), "{words}: {}", self.err);
     }
@@ -47,7 +47,7 @@ fn at(server: &Server, name: &str) -> PathBuf {
     server.folder().join(name)
 }
 
-fn backup(server: &Server, to: &str) -> Ran {
+pub fn backup(server: &Server, to: &str) -> Ran {
     run(&["backup", "--config", text(&at(server, "tallycast.toml")), "--to", text(&at(server, to))])
 }
 

@@ -12,6 +12,7 @@ mod commands;
 mod connections;
 mod counters;
 mod crowd;
+mod disk;
 mod durability;
 mod fanout;
 mod faults;

@@ -27,12 +27,13 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Setup {
     settings: toml::Table,
     env: Vec<(String, String)>,
-    descriptors: Option<u32>,
+    /// Words before the program's name, which begin it in their way.
+    under: Vec<String>,
 }
 
 impl Setup {
     pub fn new() -> Self {
-        let mut bare = Self { settings: toml::Table::new(), env: Vec::new(), descriptors: None };
+        let mut bare = Self { settings: toml::Table::new(), env: Vec::new(), under: Vec::new() };
         // How many threads serve must make no difference to anybody: `TALLYCAST_TEST_SHARDS` says how many in this run.
         if let Some(shards) = std::env::var("TALLYCAST_TEST_SHARDS").ok().and_then(|shards| shards.parse::<i64>().ok()) {
             bare = bare.set("shards", shards);
@@ -78,8 +79,13 @@ impl Setup {
     }
 
     /// Starts it with so few open files as `ulimit -n` allows then.
-    pub fn descriptors(mut self, max: u32) -> Self {
-        self.descriptors = Some(max);
+    pub fn descriptors(self, max: u32) -> Self {
+        self.under(&["sh", "-c", "ulimit -n \"$0\" && exec \"$@\"", &max.to_string()])
+    }
+
+    /// Starts it by such a command, which must become it: its process id stays the same.
+    pub fn under(mut self, words: &[&str]) -> Self {
+        self.under.extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
@@ -105,27 +111,18 @@ impl Setup {
 
 /// The program with the given words after its name, and nothing of the outer environment that it would read.
 pub fn tallycast(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tallycast"));
-    command.args(words).stdin(Stdio::null());
+    tallycast_under(&[], words)
+}
+
+/// The same, begun by a command.
+fn tallycast_under(under: &[String], words: &[&str]) -> Command {
+    let mut all = under.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_tallycast")]).chain(words.iter().copied());
+    let mut command = Command::new(all.next().expect("the program at least"));
+    command.args(all).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TALLYCAST_") {
             command.env_remove(name);
         }
-    }
-    command
-}
-
-/// The same under a limit of open files; it has the process id of what is started here.
-fn limited(descriptors: u32, words: &[&str]) -> Command {
-    let plain = tallycast(words);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()]).arg(plain.get_program()).args(words);
-    command.stdin(Stdio::null());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
     }
     command
 }
@@ -142,10 +139,7 @@ impl Process {
     pub fn spawn(setup: &Setup, dir: &Path) -> Self {
         let file = setup.write(dir);
         let file = file.to_str().expect("UTF-8");
-        let mut command = match setup.descriptors {
-            None => tallycast(&["serve", "--config", file]),
-            Some(max) => limited(max, &["serve", "--config", file]),
-        };
+        let mut command = tallycast_under(&setup.under, &["serve", "--config", file]);
         command.envs(setup.env.iter().cloned()).current_dir(dir);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be started");
         let stderr = child.stderr.take().expect("standard error is piped");

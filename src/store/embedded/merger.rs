@@ -11,7 +11,7 @@ use super::flow::Stop;
 use super::journal::Position;
 use super::merge::merge_some;
 use super::rows::Meta;
-use super::table::{self, TableError};
+use super::table::TableError;
 use super::troubles::Who;
 use super::{Shared, held};
 use crate::store::{CommitError, Limits, TroubleKind};
@@ -97,8 +97,8 @@ impl Merger {
             self.took_effect(next);
             shared.settled.store(true, Ordering::Release);
         }
-        if !shared.reading.table.has_name() {
-            return Err(TableError::Failed(format!("{} was removed while it was written", table::NAME)));
+        if let Some(name) = shared.reading.table.removed() {
+            return Err(TableError::Failed(format!("{name} was removed while it was written")));
         }
         shared.reading.replays().expire((shared.settings.clock)(), shared.settings.replay_window);
         Ok(())

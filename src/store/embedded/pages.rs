@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use nix::errno::Errno;
 use redb::StorageBackend;
 
 use super::disk::{Disk, DiskFile};
@@ -110,10 +111,18 @@ impl Sums {
             state.sums[pages..].fill(NEVER);
             let cut = pages / per_block..state.sums.len().div_ceil(per_block);
             state.unwritten.extend(cut);
-        } else if pages > state.sums.len() {
-            // Written at once, so that a lack of space is found while the table grows and not while it is synced.
+        } else {
+            self.grow(&mut state, pages)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for the sums of so many pages. Written at once, so that a lack of space is found while the table grows and
+    /// not while it is synced.
+    fn grow(&self, state: &mut State, pages: usize) -> io::Result<()> {
+        if pages > state.sums.len() {
             let had = state.sums.len() * SUM_BYTES;
-            let has = pages.next_multiple_of(per_block) * SUM_BYTES;
+            let has = pages.next_multiple_of(BLOCK_BYTES / SUM_BYTES) * SUM_BYTES;
             super::disk::write_zeros(&*self.file, had as u64, has as u64)?;
             state.sums.resize(has / SUM_BYTES, NEVER);
         }
@@ -135,9 +144,10 @@ impl Sums {
 
     fn note(&self, offset: u64, pages: &[u8]) -> io::Result<()> {
         let mut state = self.write();
+        // A loss of power may have left the table its new length, and this file the old one.
+        self.grow(&mut state, (offset as usize + pages.len()).div_ceil(PAGE_BYTES))?;
         for (page, bytes) in numbered(offset, pages) {
-            let place = state.sums.get_mut(page).ok_or_else(|| io::Error::other("a page is written behind the table's end"))?;
-            *place = sum_of(page, bytes);
+            state.sums[page] = sum_of(page, bytes);
             state.unwritten.insert(page * SUM_BYTES / BLOCK_BYTES);
         }
         Ok(())
@@ -155,6 +165,11 @@ impl Sums {
             self.write().unwritten.extend(blocks);
         }
         synced
+    }
+
+    /// Whether the file is still in its folder.
+    pub(super) fn has_name(&self) -> io::Result<bool> {
+        self.file.has_name()
     }
 
     fn block(&self, block: usize) -> Vec<u8> {
@@ -179,19 +194,22 @@ pub(super) struct Pages {
     sums: Arc<Sums>,
     /// An operation has failed, after which redb refuses everything until it is opened again.
     failed: Arc<AtomicBool>,
-    lenient: bool,
+    lenient: Option<Shown>,
 }
+
+/// How many damaged pages were shown as they are.
+pub(super) type Shown = Arc<AtomicU64>;
 
 impl Pages {
     /// Pages in `file` with their sums.
     pub(super) fn new(file: Arc<dyn DiskFile>, sums: Arc<Sums>) -> Self {
-        Self { file, sums, failed: Arc::default(), lenient: false }
+        Self { file, sums, failed: Arc::default(), lenient: None }
     }
 
     /// Pages that show damaged leaves as they are: their rows have sums of their own, so whoever checks those may save what
     /// is whole. A damaged branch would lead to rows of another time, and is refused.
-    pub(super) fn lenient(file: Arc<dyn DiskFile>, sums: Arc<Sums>) -> Self {
-        Self { lenient: true, ..Self::new(file, sums) }
+    pub(super) fn lenient(file: Arc<dyn DiskFile>, sums: Arc<Sums>, shown: Shown) -> Self {
+        Self { lenient: Some(shown), ..Self::new(file, sums) }
     }
 
     /// Whether the header carries no sum: the table was made by a program that knew none.
@@ -221,24 +239,24 @@ impl Pages {
     }
 
     fn read_pages(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let cut = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => PageDamage { offset, what: "the file ends before the end of this page" }.into(),
-            _ => error,
-        };
         if offset > 0 {
-            self.file.read_at(offset, out).map_err(cut)?;
-            return match self.sums.check(offset, out) {
-                Err(_) if self.lenient && out.first() == Some(&LEAF) => Ok(()),
-                checked => Ok(checked?),
+            read_page(&*self.file, offset, out)?;
+            return match (self.sums.check(offset, out), &self.lenient) {
+                (Err(_), Some(shown)) if out.first() == Some(&LEAF) => {
+                    shown.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                }
+                (checked, _) => Ok(checked?),
             };
         }
         let mut header = [0; HEADER_BYTES + SUM_BYTES];
-        self.file.read_at(0, &mut header).map_err(cut)?;
-        let (bytes, sum) = header.split_at(HEADER_BYTES);
-        if sum_of(0, bytes).to_le_bytes() != sum {
-            return Err(PageDamage { offset: 0, what: "the header is not what was written: its checksum is wrong" }.into());
+        read_page(&*self.file, 0, &mut header)?;
+        if !is_true(&header) {
+            let what = "the header is not what was written: its checksum is wrong, unless an older program has opened it";
+            return Err(PageDamage { offset: 0, what }.into());
         }
-        let wanted = bytes.get(..out.len()).ok_or_else(|| io::Error::other("more than a header is read at the beginning"))?;
+        let wanted =
+            header[..HEADER_BYTES].get(..out.len()).ok_or_else(|| io::Error::other("more than a header is read at the beginning"))?;
         out.copy_from_slice(wanted);
         Ok(())
     }
@@ -283,6 +301,15 @@ impl StorageBackend for Pages {
     }
 }
 
+/// Reads a page, or the header. What is cut off, or what the disk does not give back, is damaged as much as what has changed.
+fn read_page(file: &dyn DiskFile, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    file.read_at(offset, out).map_err(|error| match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::UnexpectedEof, _) => PageDamage { offset, what: "the file ends before the end of this page" }.into(),
+        (_, Some(number)) if number == Errno::EIO as i32 => PageDamage { offset, what: "the disk cannot read this page" }.into(),
+        _ => error,
+    })
+}
+
 /// All pages that were written once and are not what was written, by their first bytes; also such that are not in use, and
 /// after a kill those may be many.
 pub(super) fn damaged(disk: &dyn Disk) -> io::Result<Vec<u64>> {
@@ -291,9 +318,14 @@ pub(super) fn damaged(disk: &dyn Disk) -> io::Result<Vec<u64>> {
     let mut damaged = Vec::new();
     let mut page = vec![0; PAGE_BYTES];
     for number in 1..file.len()? as usize / PAGE_BYTES {
-        file.read_at((number * PAGE_BYTES) as u64, &mut page)?;
-        if state.sums.get(number).is_some_and(|sum| *sum != NEVER && *sum != sum_of(number, &page)) {
-            damaged.push((number * PAGE_BYTES) as u64);
+        let offset = (number * PAGE_BYTES) as u64;
+        let is_whole = match read_page(&*file, offset, &mut page) {
+            Err(error) if PageDamage::of(&error).is_none() => return Err(error),
+            Err(_) => false,
+            Ok(()) => state.sums.get(number).is_none_or(|sum| *sum == NEVER || *sum == sum_of(number, &page)),
+        };
+        if !is_whole {
+            damaged.push(offset);
         }
     }
     Ok(damaged)
@@ -315,14 +347,28 @@ pub(super) fn put_right(disk: &dyn Disk) -> io::Result<Vec<String>> {
         let page = offset as usize / PAGE_BYTES;
         let place = (page * SUM_BYTES) as u64;
         let sum = number(&super::disk::read_range(&*sums, place, place + SUM_BYTES as u64)?);
-        let bytes = super::disk::read_range(&*file, offset, offset + PAGE_BYTES as u64)?;
-        if let Some((bit, right)) = one_bit(page, &bytes, sum) {
+        let mut bytes = vec![0; PAGE_BYTES];
+        if read_page(&*file, offset, &mut bytes).is_ok()
+            && let Some((bit, right)) = one_bit(page, &bytes, sum)
+        {
             file.write_at(offset, &right.bytes)?;
             sums.write_at(place, &right.sum.to_le_bytes())?;
             done.push(format!("{} at byte {offset}: the page has one wrong bit (at {bit}): it was put right", super::table::NAME));
         }
     }
     Ok(done)
+}
+
+/// Whether the table's header is what was written.
+pub(super) fn has_true_header(disk: &dyn Disk) -> io::Result<bool> {
+    let header = super::disk::read_range(&*disk.open(super::table::NAME, false)?, 0, (HEADER_BYTES + SUM_BYTES) as u64)?;
+    Ok(is_true(&header))
+}
+
+/// Whether a header fits the sum behind it.
+fn is_true(header: &[u8]) -> bool {
+    let (bytes, sum) = header.split_at(HEADER_BYTES);
+    sum_of(0, bytes) == number(sum)
 }
 
 /// A page and its sum, as they were written.

@@ -129,15 +129,20 @@ impl Segments {
         Sealer::new(self.store, segment)
     }
 
-    /// A segment, to be read or gone on with.
+    /// A segment, to be merged or gone on with: it stays open until it is merged.
     pub(super) fn open(&self, segment: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.state();
-        if let Some(file) = state.open.get(&segment) {
-            return Ok(file.clone());
-        }
-        let file = self.disk.open(&name_of(segment), false)?;
-        state.open.insert(segment, file.clone());
+        let file = self.look_at(segment)?;
+        self.state().open.insert(segment, file.clone());
         Ok(file)
+    }
+
+    /// A segment, to be read once.
+    pub(super) fn look_at(&self, segment: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let state = self.state();
+        match state.open.get(&segment) {
+            Some(file) => Ok(file.clone()),
+            None => self.disk.open(&name_of(segment), false),
+        }
     }
 
     /// Takes the segment after `closed`, whose newest block is of `newest`. Waits for it where it is still being made; after

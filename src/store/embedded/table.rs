@@ -4,12 +4,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use super::disk::{Disk, DiskFile, is_full};
-use super::pages::{self, PageDamage, Pages, Sums};
+use super::pages::{self, PageDamage, Pages, Shown, Sums};
 use super::rows::{ACCOUNTS, FORMAT, GROUPS, MEMBERS, META, Meta, RELATIONS};
 
 /// The file's name.
@@ -73,7 +74,8 @@ pub(super) struct Table {
     file: Arc<dyn DiskFile>,
     sums: Arc<Sums>,
     cache_bytes: usize,
-    lenient: bool,
+    /// Where damaged leaves are shown as they are: how many were.
+    lenient: Option<Shown>,
     /// Why it is not open, where it could not be opened again.
     opened: RwLock<Result<Opened, TableError>>,
     /// Held while something is written: a database may only be opened again when the one before it writes nothing any more.
@@ -120,8 +122,9 @@ impl Table {
     pub(super) fn open_leniently(disk: &dyn Disk, cache_bytes: usize) -> Result<Self, TableError> {
         let (file, sums) = (disk.open(NAME, false).map_err(io_error)?, disk.open(pages::NAME, true).map_err(io_error)?);
         let sums = Arc::new(Sums::open(sums).map_err(io_error)?);
-        let opened = RwLock::new(Ok(open_database(Pages::lenient(file.clone(), sums.clone()), cache_bytes)?));
-        Ok(Self { file, sums, cache_bytes, lenient: true, opened, writing: Mutex::default() })
+        let shown = Shown::default();
+        let opened = RwLock::new(Ok(open_database(Pages::lenient(file.clone(), sums.clone(), shown.clone()), cache_bytes)?));
+        Ok(Self { file, sums, cache_bytes, lenient: Some(shown), opened, writing: Mutex::default() })
     }
 
     /// Opens a table whose sums are lost, as one that never had any.
@@ -161,7 +164,7 @@ impl Table {
 
     fn with(file: Arc<dyn DiskFile>, sums: Arc<Sums>, cache_bytes: usize) -> Result<Self, TableError> {
         let opened = RwLock::new(Ok(open_database(Pages::new(file.clone(), sums.clone()), cache_bytes)?));
-        Ok(Self { file, sums, cache_bytes, lenient: false, opened, writing: Mutex::default() })
+        Ok(Self { file, sums, cache_bytes, lenient: None, opened, writing: Mutex::default() })
     }
 
     /// The format that the table says it has.
@@ -207,8 +210,12 @@ impl Table {
         }
         // The one before must be closed first.
         *opened = Err(TableError::Spoilt);
-        let pages = if self.lenient { Pages::lenient } else { Pages::new };
-        *opened = open_database(pages(self.file.clone(), self.sums.clone()), self.cache_bytes);
+        let (file, sums) = (self.file.clone(), self.sums.clone());
+        let pages = match &self.lenient {
+            Some(shown) => Pages::lenient(file, sums, shown.clone()),
+            None => Pages::new(file, sums),
+        };
+        *opened = open_database(pages, self.cache_bytes);
         opened.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
@@ -218,9 +225,19 @@ impl Table {
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = closed;
     }
 
-    /// Whether the file is still in its folder; a sync of one that was removed succeeds, and saves nothing.
-    pub(super) fn has_name(&self) -> bool {
-        self.file.has_name().unwrap_or(true)
+    /// How many damaged leaves were shown as they are.
+    pub(super) fn shown(&self) -> u64 {
+        self.lenient.as_ref().map_or(0, |shown| shown.load(Ordering::Relaxed))
+    }
+
+    /// Which of its files is not in its folder any more; a sync of one that was removed succeeds, and saves nothing.
+    pub(super) fn removed(&self) -> Option<&'static str> {
+        let is_there = |has_name: io::Result<bool>| has_name.unwrap_or(true);
+        match (is_there(self.file.has_name()), is_there(self.sums.has_name())) {
+            (false, _) => Some(NAME),
+            (_, false) => Some(pages::NAME),
+            _ => None,
+        }
     }
 
     /// The file's length.

@@ -10,5 +10,6 @@ mod folder;
 mod hostile;
 mod model;
 mod reads;
+mod repairs;
 mod support;
 mod windows;

@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,8 +108,18 @@ impl Memory {
         let path = self.folder.join(format!("tallycast-{:016x}", store.sum(OF_NAME, 0, 0, &[])));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(create).truncate(false).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
-        act(held.insert(options.open(path)?))
+        let file = options.open(path)?;
+        if !is_ours_alone(&file.metadata()?) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        act(held.insert(file))
     }
+}
+
+/// Everybody may put files into that folder. In one of somebody else's an older note could be put back, which would prove what
+/// is not so; and what has another name as well may be a file of ours that is something else.
+fn is_ours_alone(about: &std::fs::Metadata) -> bool {
+    about.is_file() && about.uid() == nix::unistd::geteuid().as_raw() && about.mode() & 0o077 == 0 && about.nlink() == 1
 }
 
 #[cfg(target_os = "linux")]
@@ -145,6 +155,27 @@ impl Witness for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_others_have_a_hand_in_is_no_witness() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let store = StoreId::random().unwrap();
+        let note = Note { life: 7, before: 5, lsn: 9 };
+        let path = PathBuf::from(format!("/dev/shm/tallycast-{:016x}", store.sum(OF_NAME, 0, 0, &[])));
+        let other = path.with_extension("other");
+        let noted = || Memory::of_this_machine().note(&store, note);
+        noted().unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(noted().is_err() && Memory::of_this_machine().told(&store).is_none());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        assert!(noted().is_err() && Memory::of_this_machine().told(&store).is_none());
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(noted().is_err() && Memory::of_this_machine().told(&store).is_none());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(&other).unwrap();
+    }
 
     #[test]
     fn a_note_is_told_to_its_store_alone_and_proves_what_it_says() {

@@ -63,6 +63,8 @@ struct World {
     safe_names: BTreeMap<String, usize>,
     name_changes: Vec<NameChange>,
     capacity: Option<usize>,
+    /// A byte of a file that the disk cannot read any more.
+    unreadable: Option<(String, usize)>,
     dead: bool,
     fate: Option<Fate>,
 }
@@ -148,6 +150,11 @@ impl MemoryDisk {
     /// The bytes of all files.
     pub(crate) fn used(&self) -> usize {
         self.world().used()
+    }
+
+    /// The disk cannot read this byte any more.
+    pub(crate) fn set_unreadable(&self, name: &str, byte: usize) {
+        self.world().unreadable = Some((name.to_owned(), byte));
     }
 
     /// Whether the power has failed.
@@ -333,6 +340,10 @@ impl DiskFile for MemoryFile {
         let world = self.disk.world();
         world.alive()?;
         let start = offset as usize;
+        let is_here = |(name, at): &(String, usize)| *name == world.files[self.at].name && (start..start + buffer.len()).contains(at);
+        if world.unreadable.as_ref().is_some_and(is_here) {
+            return Err(Errno::EIO.into());
+        }
         let bytes = world.files[self.at].live.get(start..start + buffer.len()).ok_or(ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
         Ok(())

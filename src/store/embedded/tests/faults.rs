@@ -436,7 +436,7 @@ fn a_segment_that_cannot_be_made_is_told_before_it_is_needed_and_tried_again() {
 
 #[test]
 fn a_file_that_was_removed_is_noticed_at_the_next_sync() {
-    for name in ["journal-0000000000000001", "table.redb"] {
+    for name in ["journal-0000000000000001", "table.redb", "table.sums"] {
         let rig = Rig::new(8192).eager();
         let engine = with_group(&rig);
         until("the first merge", || engine.merged() >= 1);
@@ -463,4 +463,23 @@ fn a_start_removes_its_own_unfinished_files_and_no_others() {
     let left = rig.disk.list().unwrap();
     assert!(["audit.log.new", "audit.new", "journal-x.new"].iter().all(|name| left.contains(&(*name).to_owned())), "{left:?}");
     assert!(!left.iter().any(|name| name == "journal.new" || name == "table.new"), "{left:?}");
+}
+
+/// A table grows in two files. The power may fail when the disk has the new length of the one, and not yet that of the other.
+#[test]
+fn a_table_whose_growth_was_cut_off_goes_on_growing() {
+    let rig = Rig::new(1 << 20);
+    with_group(&rig).close().unwrap();
+    let (table, sums) = (rig.disk.edit("table.redb", |bytes| bytes.len()), rig.disk.edit("table.sums", |bytes| bytes.len()));
+    let pages = sums / 4 + 1024;
+    assert!(table < pages * 4096);
+    rig.disk.edit("table.redb", |bytes| bytes.resize(pages * 4096, 0));
+    let engine = rig.open();
+    for number in 0..20 {
+        let rooms = (0..200).map(|n| record(&format!("room-{}", number * 200 + n), 1, created(GroupType::ChatRoom, "owner")));
+        engine.commit_wait(&rooms.collect::<Vec<_>>()).unwrap();
+    }
+    engine.close().unwrap();
+    assert!(rig.fatal_words().is_empty(), "{:?}", rig.fatal_words());
+    assert_eq!(rig.open().list_wait(None, None, 1).total, 4_001);
 }

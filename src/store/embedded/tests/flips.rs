@@ -190,26 +190,39 @@ fn damage_to_one_page_refuses_what_is_on_it_and_nothing_else() {
     assert!(rig.fatal_words().is_empty());
 }
 
-/// Nobody asks for what is damaged, and it is known all the same.
+/// Nobody asks for what is damaged, and it is known all the same. So is what the disk does not give back at all.
 #[test]
 fn damage_that_nobody_reads_is_found_in_the_background() {
-    let mut rig = Rig::new(1 << 20);
-    fill(&rig);
-    rig.options.cache_bytes = 0;
-    rig.options.limits.check_every = Duration::from_millis(1);
-    let engine = rig.open();
-    assert_eq!(engine.troubles(), []);
-    rig.disk.edit("table.redb", |bytes| {
-        let name = b"room-00300".as_slice();
-        let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
-        places.iter().for_each(|at| bytes[*at] ^= 1);
-    });
-    until("the trouble", || !engine.troubles().is_empty());
-    let trouble = &engine.troubles()[0];
-    assert_eq!(trouble.kind.name(), "damaged");
-    assert!(trouble.words.contains("table.redb at byte "), "{trouble}");
-    assert!(engine.load_wait(&group(5)).is_ok());
-    engine.close().unwrap();
+    for unreadable in [false, true] {
+        let mut rig = Rig::new(1 << 20);
+        fill(&rig);
+        rig.options.cache_bytes = 0;
+        rig.options.limits.check_every = Duration::from_millis(1);
+        let engine = rig.open();
+        assert_eq!(engine.troubles(), []);
+        let places = rig.disk.edit("table.redb", |bytes| {
+            let (name, next) = (b"room-00300".as_slice(), b"room-00301".as_slice());
+            let leaf = |at: &usize| bytes[*at..].starts_with(name) && bytes[at + name.len()..].starts_with(next);
+            let places: Vec<usize> = (0..bytes.len() - 20).filter(leaf).collect();
+            places.iter().filter(|_| !unreadable).for_each(|at| bytes[*at] ^= 1);
+            places
+        });
+        if unreadable {
+            // Of two places one may be of an older row, that nobody reads any more.
+            let is_read = |at: &&usize| {
+                rig.disk.set_unreadable("table.redb", **at);
+                engine.load_wait(&group(300)).is_err()
+            };
+            assert!(places.iter().any(|at| is_read(&at)));
+        }
+        until("the trouble", || !engine.troubles().is_empty());
+        let trouble = &engine.troubles()[0];
+        assert_eq!(trouble.kind.name(), "damaged");
+        assert!(trouble.words.contains("table.redb at byte "), "{trouble}");
+        assert!(matches!(engine.load_wait(&group(300)), Err(LoadError::Damaged(_))));
+        assert!(engine.load_wait(&group(5)).is_ok());
+        engine.close().unwrap();
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Engine {
             (pin, shared.reading.table.begin_read()?)
         };
         let meta = table::meta_of(&view)?;
-        let open = |number| shared.segments.open(number);
+        let open = |number| shared.segments.look_at(number);
         Source { view, meta, at_least, open: Box::new(open) }.tell(wire)
     }
 

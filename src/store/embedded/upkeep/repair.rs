@@ -18,11 +18,11 @@ use crate::store::embedded::block::Sealer;
 use crate::store::embedded::disk::scratch::Scratch;
 use crate::store::embedded::disk::{Disk as _, read_range};
 use crate::store::embedded::journal::Position;
-use crate::store::embedded::label::FIRST_BLOCK;
+use crate::store::embedded::label::{FIRST_BLOCK, Label};
 use crate::store::embedded::pages;
 use crate::store::embedded::rows::{FORMAT, Meta, Rows};
-use crate::store::embedded::segment::{name_of, segment_bytes, segment_of};
-use crate::store::embedded::table::Table;
+use crate::store::embedded::segment::{self, name_of, segment_bytes, segment_of};
+use crate::store::embedded::table::{self, Table};
 
 mod salvage;
 
@@ -53,16 +53,35 @@ pub fn repair(path: &Path) -> Result<Option<Repaired>, UpkeepError> {
     let mut done = Vec::new();
     let target = save(path, &fresh, &mut done)?;
     let kept = if path.join(BACKUP).exists() { target.finish_backup()? } else { target.finish_store()? };
-    let failed = |error: std::io::Error| UpkeepError::Failed(format!("{}: {error}", path.display()));
     if let Some(still) = examine(&fresh)?.findings.first() {
         let words = format!("what could be read does not make a store: {}: {}; restore a backup", still.place, still.what);
-        std::fs::remove_dir_all(&fresh).map_err(failed)?;
+        std::fs::remove_dir_all(&fresh).map_err(|error| UpkeepError::Failed(format!("{}: {error}", fresh.display())))?;
         return Err(UpkeepError::Failed(words));
     }
-    std::fs::rename(path, &aside).and_then(|()| std::fs::rename(&fresh, path)).map_err(failed)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+    replace(path, &fresh, &aside).map_err(|error| {
+        let (fresh, path) = (fresh.display(), path.display());
+        UpkeepError::Failed(format!("the repaired store is in {fresh}, but cannot be put in the place of {path}: {error}; do it by hand"))
+    })?;
+    done.extend(files_of_others(&aside));
     Ok(Some(Repaired { findings, done, kept, aside }))
+}
+
+/// Puts a folder aside and another one in its place.
+fn replace(path: &Path, by: &Path, aside: &Path) -> std::io::Result<()> {
+    std::fs::rename(path, aside)?;
+    std::fs::rename(by, path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(parent)?.sync_all()
+}
+
+/// What else was in the folder, such as the audit log: it is where it was, in the folder that was put aside.
+fn files_of_others(aside: &Path) -> Option<String> {
+    let names = std::fs::read_dir(aside).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let ours = ["LOCK", BACKUP, pages::NAME, table::NAME, table::UNFINISHED, segment::UNFINISHED, "control.sock"];
+    let mut others: Vec<String> = names.filter(|name| !ours.contains(&name.as_str()) && segment_of(name).is_none()).collect();
+    others.sort_unstable();
+    let list = others.join(", ");
+    (!others.is_empty()).then(|| format!("not part of the store, and left in {}: {list}", aside.display()))
 }
 
 /// A name beside the folder, on the same disk.
@@ -80,12 +99,18 @@ fn save(path: &Path, to: &Path, done: &mut Vec<String>) -> Result<Target, Upkeep
     let hopeless =
         |error: &dyn std::fmt::Display| UpkeepError::Failed(format!("nothing of the table can be read ({error}): restore a backup"));
     let names = disk.list().map_err(|error| hopeless(&error))?;
-    if !names.iter().any(|name| name == pages::NAME) {
-        Table::open_unsummed(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?.close();
-        done.push(format!("{} is missing: it was made anew, after redb's own checksums of all pages were found right", pages::NAME));
+    let has_sums = names.iter().any(|name| name == pages::NAME);
+    if has_sums {
+        done.extend(pages::put_right(&disk).map_err(|error| hopeless(&error))?);
     }
-    for mended in pages::put_right(&disk).map_err(|error| hopeless(&error))? {
-        done.push(mended);
+    let unsure = match has_sums {
+        false => Some(format!("{} is missing", pages::NAME)),
+        true => (!pages::has_true_header(&disk).map_err(|error| hopeless(&error))?)
+            .then(|| format!("the header of {} is not what was written", table::NAME)),
+    };
+    if let Some(unsure) = unsure {
+        Table::open_unsummed(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?.close();
+        done.push(format!("{unsure}: all checksums were made anew, after redb's own checksums of all pages were found right"));
     }
     let table = Table::open_leniently(&disk, CACHE_BYTES).map_err(|error| hopeless(&error))?;
     let format = table.format().map_err(|error| hopeless(&error))?;
@@ -140,6 +165,7 @@ impl Journal {
                 end.lsn, end.offset
             ));
         }
+        done.extend(gaps_behind(disk, meta, end)?);
         Ok(Self { blocks })
     }
 }
@@ -174,15 +200,37 @@ fn follow(
 
 /// The numbers of all blocks that were begun behind a place.
 fn headers_behind(disk: &Scratch, meta: &Meta, end: Position) -> Result<BTreeSet<u64>, UpkeepError> {
-    let names = disk.list().map_err(|error| UpkeepError::Failed(error.to_string()))?;
     let mut found = BTreeSet::new();
-    for number in names.iter().filter_map(|name| segment_of(name)).filter(|number| *number >= end.segment) {
+    for number in segments(disk)?.split_off(&end.segment) {
         let from = if number == end.segment { end.offset } else { FIRST_BLOCK };
         let bytes = segment(disk, number)?.unwrap_or_default();
         let rest = bytes.get(from as usize..).unwrap_or_default();
         found.extend(Sealer::new(meta.store, number).headers(rest, from).map(|(_, header)| header.lsn));
     }
     Ok(found.split_off(&(end.lsn + 1)))
+}
+
+/// Segments from the end on that are not there as a whole. What stood in them left no trace.
+fn gaps_behind(disk: &Scratch, meta: &Meta, end: Position) -> Result<Vec<String>, UpkeepError> {
+    let newest = segments(disk)?.last().copied().unwrap_or(0).max(end.segment);
+    let mut gaps = Vec::new();
+    for number in end.segment..=newest {
+        let what = match segment(disk, number)? {
+            None => "is missing: ".to_owned(),
+            Some(bytes) => match Label::objection(meta.store, number, &bytes, bytes.len() as u64) {
+                Some((_, what)) => format!("is not whole ({what}): "),
+                None => continue,
+            },
+        };
+        gaps.push(format!("{} {what}blocks that stood there behind number {} are lost", name_of(number), end.lsn));
+    }
+    Ok(gaps)
+}
+
+/// The segments that are there.
+fn segments(disk: &Scratch) -> Result<BTreeSet<u64>, UpkeepError> {
+    let names = disk.list().map_err(|error| UpkeepError::Failed(error.to_string()))?;
+    Ok(names.iter().filter_map(|name| segment_of(name)).collect())
 }
 
 fn segment(disk: &Scratch, number: u64) -> Result<Option<Vec<u8>>, UpkeepError> {

@@ -14,9 +14,10 @@ const ROWS_BYTES: usize = 256 << 10;
 /// More rows than this are not named.
 const ROWS_NAMED_MAX: usize = 20;
 
-/// Copies the rows of one kind; says how many are lost.
+/// Copies the rows of one kind; tells how many are lost, and which may be wrong.
 pub(super) fn copy_rows(table: &Table, rows: Rows, to: &mut dyn Sink, done: &mut Vec<String>) -> Result<(), UpkeepError> {
     let mut saved = Saved { rows, to, frame: Vec::new(), kept: 0, wrong: Vec::new(), first: None, last: None };
+    let shown = table.shown();
     let expected = match rows {
         Rows::Groups => saved.both_ways(table, GROUPS, |key, value| (key.as_bytes().to_vec(), value.to_vec())),
         Rows::Members => saved.both_ways(table, MEMBERS, |key, value| (key.to_vec(), value.to_vec())),
@@ -24,6 +25,9 @@ pub(super) fn copy_rows(table: &Table, rows: Rows, to: &mut dyn Sink, done: &mut
         Rows::Accounts => saved.both_ways(table, ACCOUNTS, |key, ()| (key.as_bytes().to_vec(), Vec::new())),
     }?;
     saved.flush()?;
+    if rows == Rows::Accounts && table.shown() > shown {
+        done.push("names on damaged pages of the table of accounts were kept: nothing vouches for them, and some may be wrong".to_owned());
+    }
     let lost = expected.saturating_sub(saved.kept);
     if lost > 0 || !saved.wrong.is_empty() {
         let named = saved.wrong.iter().take(ROWS_NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
@@ -52,7 +56,7 @@ impl Saved<'_> {
         definition: TableDefinition<'_, K, V>,
         row: impl Fn(K::SelfType<'_>, V::SelfType<'_>) -> (Vec<u8>, Vec<u8>),
     ) -> Result<u64, UpkeepError> {
-        let expected = table.begin_read().and_then(|view| Ok(view.open_table(definition)?.len()?)).unwrap_or(0);
+        let expected = table.begin_read().and_then(|view| Ok(view.open_table(definition)?.len()?))?;
         for forward in [true, false] {
             // A page that is shown as it is may be such that redb does not get along with it.
             let read = catch_unwind(AssertUnwindSafe(|| self.one_way(table, definition, &row, forward)));
