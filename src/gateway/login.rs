@@ -151,7 +151,7 @@ impl Connection {
     /// Has a group made, and waits until that is answered. Error: nobody was asked for it.
     async fn create(&self, id: &Id, group: Option<GroupId>, mut new: Box<NewGroup>, asked_at: Instant) -> Result<(), Refusal> {
         let Some(login) = self.session.borrow().login.clone() else { return Err(Refusal::new(Code::NotLoggedIn, "log in first")) };
-        let _one_at_a_time = login.user.creating.lock().await;
+        let _one_at_a_time = login.user.creating().await;
         let max = self.door.gate.limits.groups_owned_max;
         if max > 0 {
             let (tell, told) = oneshot::channel();

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::{DashMap, Entry};
 
@@ -74,8 +74,8 @@ pub struct User {
     pub admin: bool,
     /// Whether the store was asked for his account, and told where it had none.
     pub known: AtomicBool,
-    /// Held while a group is being made, so that the count of groups owned cannot be outrun.
-    pub creating: tokio::sync::Mutex<()>,
+    /// Boxed, because few users ever make a group and all of them are in memory.
+    creating: OnceLock<Box<tokio::sync::Mutex<()>>>,
     done: Mutex<Done>,
     connections: Mutex<Vec<ConnId>>,
     /// Whether the sweep has him in its line; changed while `connections` is held.
@@ -93,6 +93,11 @@ impl User {
             connections: Default::default(),
             in_line: AtomicBool::new(false),
         }
+    }
+
+    /// To be held while a group is being made, so that the count of groups owned cannot be outrun.
+    pub async fn creating(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.creating.get_or_init(Default::default).lock().await
     }
 
     /// Lets a call through, or says in how many milliseconds one would pass. `now` is in microseconds.
