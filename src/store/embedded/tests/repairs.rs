@@ -71,7 +71,11 @@ fn a_missing_end_of_the_journal_is_told_as_lost() {
     let data = folders.path("data");
     filled(&data);
     let store = open(&data);
-    let names = || bytes_of(&data).into_keys().filter(|name| name.starts_with("journal-")).collect::<Vec<_>>();
+    // The names alone: what a running store has not finished is gone again when it is read.
+    let names = || {
+        let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("journal-")).collect::<std::collections::BTreeSet<_>>()
+    };
     let before = names().len();
     let mut version = 1;
     // Up to a segment that begins after the table has the rest.
