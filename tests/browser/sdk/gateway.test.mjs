@@ -249,7 +249,7 @@ async function inNode(code) {
 test('Node without a WebSocket of its own: it is told what to give, and that of ws works', async () => {
   const { userSig } = await session('node');
   const create = `import { create } from 'tallycast'; const options = { SDKAppID: 1, url: '${url()}' }; const login = { userID: 'node', userSig: '${userSig}' };`;
-  assert.match(await inNode(`${create} await create(options).login(login).catch(({ code, message }) => console.log(code, message));`), /^10004 No WebSocket here.*ws/);
+  assert.match(await inNode(`${create} await create(options).login(login).catch(({ code, message }) => console.log(code, message));`), /^10004 No WebSocket: .*ws/);
   const printed = await inNode(`${create} import WebSocket from 'ws';
     const chat = create({ ...options, env: { WebSocket } });
     await chat.login(login);
